@@ -18,6 +18,7 @@ import (
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
@@ -96,6 +97,10 @@ func NewID() string {
 	return hex.EncodeToString(b)
 }
 
+// LockWait is how long an act waits for another runner that works on the same container or pod, such
+// as a start in its last steps.
+const LockWait = 15 * time.Second
+
 // ErrBusy says that another runner works on the container and did not finish in time.
 var ErrBusy = errors.New("another podunit is at work on it")
 
@@ -146,10 +151,23 @@ func (e *Engine) takeLock(ctx context.Context, name string) (*Lock, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%s: %w", name, ErrBusy)
+			return nil, e.busy(ctx, name)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// busy is the error of who has given up the wait for the lock of a name. It says who has that, if
+// the wait was a long one.
+func (e *Engine) busy(ctx context.Context, name string) error {
+	err := fmt.Errorf("%s: %w", name, ErrBusy)
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	if pid := safe.Holder(e.lockPath(name)); pid != 0 {
+		return hint.With(fmt.Errorf("%w: process %d", err, pid), "%s tells what that does", safe.StatusOf(pid, e.User.Rootless()))
+	}
+	return err
 }
 
 // namePath says, as long as the machine runs, that there is or was about to be a

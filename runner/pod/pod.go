@@ -658,8 +658,11 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	return &container.Join{Pod: r.Name, PID: s.InfraPID, Ticks: s.StartTicks, Dir: e.Dir(r.ID), Files: e.Containers.Files(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
-// Change changes what a pod was made as, if there still is that pod.
+// Change changes what a pod was made as, if there still is that pod. For others who work on it, it
+// waits no longer than container.LockWait.
 func (e *Engine) Change(ctx context.Context, r Record, change func(*spec.Pod)) error {
+	ctx, cancel := context.WithTimeout(ctx, container.LockWait)
+	defer cancel()
 	return e.Containers.WithLock(ctx, "pod "+r.Name, func(*container.Lock) error {
 		now, err := e.read(r.Name)
 		if errors.Is(err, ErrNotFound) || err == nil && now.ID != r.ID {

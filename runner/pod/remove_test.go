@@ -5,11 +5,16 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -116,4 +121,27 @@ func TestPIDFileOfAPodThatChanged(t *testing.T) {
 	if !errors.Is(err, container.ErrBusy) {
 		t.Errorf("while somebody is at work on it: %v", err)
 	}
+}
+
+// TestPIDFileOfABusyPod: whoever wants it waits no longer than for a container, and learns who is at
+// work.
+func TestPIDFileOfABusyPod(t *testing.T) {
+	e, _, r, _ := running(t)
+	path := filepath.Join(t.TempDir(), "pods", "shop.pid")
+	synctest.Test(t, func(t *testing.T) {
+		long, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err := e.Containers.WithLock(long, "pod "+r.Name, func(*container.Lock) error {
+			began := time.Now()
+			_, err := e.EnsurePIDFile(long, r, path)
+			if took := time.Since(began); took != container.LockWait {
+				t.Errorf("it takes %v", took)
+			}
+			return err
+		})
+		want := fmt.Sprintf("pod shop: another podunit is at work on it: process %d", os.Getpid())
+		if !errors.Is(err, container.ErrBusy) || err.Error() != want || !strings.HasSuffix(hint.Of(err), fmt.Sprintf("status %d tells what that does", os.Getpid())) {
+			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
+		}
+	})
 }

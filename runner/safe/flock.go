@@ -5,8 +5,11 @@ package safe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -57,4 +60,35 @@ func StillThere(f *os.File) (bool, error) {
 		return false, nil
 	}
 	return err == nil && os.SameFile(ours, there), err
+}
+
+// Holder is the process that has the lock of a file, whether by flock(2) or by fcntl(2); 0 if none
+// has it, or the kernel does not tell. Source: proc_locks(5). Some file systems have other numbers
+// there than stat(2) gives them.
+func Holder(path string) int {
+	var st unix.Stat_t
+	data, err := os.ReadFile("/proc/locks")
+	if err != nil || unix.Stat(path, &st) != nil {
+		return 0
+	}
+	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+	for line := range strings.Lines(string(data)) {
+		// 1: POSIX  ADVISORY  WRITE 1234 00:2a:5678 0 EOF; the second word of who waits is an arrow.
+		f := strings.Fields(line)
+		if len(f) < 6 || f[1] == "->" || f[5] != file {
+			continue
+		}
+		if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 && unix.Kill(pid, 0) != unix.ESRCH {
+			return pid
+		}
+	}
+	return 0
+}
+
+// StatusOf are the words of a shell that show the unit of a process.
+func StatusOf(pid int, user bool) string {
+	if user {
+		return fmt.Sprintf("systemctl --user status %d", pid)
+	}
+	return fmt.Sprintf("systemctl status %d", pid)
 }

@@ -3,10 +3,14 @@
 package safe
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -74,5 +78,62 @@ func TestTryFlock(t *testing.T) {
 	}
 	if held, err := TryFlock(third); held || !errors.Is(err, os.ErrClosed) && !errors.Is(err, unix.EBADF) {
 		t.Errorf("of a file that is closed: held %t, %v", held, err)
+	}
+}
+
+// TestHolder: of a lock by either call in another process, and not of one that waits for it.
+func TestHolder(t *testing.T) {
+	const child = "PODUNIT_TEST_LOCK"
+	if kind, path, ok := strings.Cut(os.Getenv(child), " "); ok {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("opened")
+		if kind == "flock" {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		} else {
+			err = unix.FcntlFlock(f.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK})
+		}
+		fmt.Println("locked", err)
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		return
+	}
+	for _, kind := range []string{"flock", "posix"} {
+		path := filepath.Join(t.TempDir(), "lock")
+		start := func() (pid int, next func() string) {
+			cmd := exec.Command(os.Args[0], "-test.run", "^TestHolder$")
+			cmd.Env = append(os.Environ(), child+"="+kind+" "+path)
+			out, err := cmd.StdoutPipe()
+			if _, ierr := cmd.StdinPipe(); errors.Join(err, ierr, cmd.Start()) != nil {
+				t.Fatal(err, ierr)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+			lines := bufio.NewReader(out)
+			return cmd.Process.Pid, func() string { line, _ := lines.ReadString('\n'); return line }
+		}
+		first, says := start()
+		if got := says() + says(); got != "opened\nlocked <nil>\n" {
+			t.Fatal(got)
+		}
+		second, says := start()
+		if got := says(); got != "opened\n" {
+			t.Fatal(got)
+		}
+		if pid := Holder(path); pid != first {
+			t.Errorf("%s: %d has it, want %d", kind, pid, first)
+		}
+		if err := unix.Kill(first, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if got := says(); got != "locked <nil>\n" {
+			t.Fatal(got)
+		}
+		if pid := Holder(path); pid != second {
+			t.Errorf("%s: then %d has it, want %d", kind, pid, second)
+		}
+		if pid := Holder(filepath.Dir(path)); pid != 0 {
+			t.Errorf("%s: what nobody has, %d has", kind, pid)
+		}
 	}
 }

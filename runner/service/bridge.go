@@ -196,7 +196,7 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if err := e.onlyIn(NamespaceUnit); err != nil {
 		return err
 	}
-	err := e.Networks().Making()
+	err := e.Networks().Making(ctx)
 	if err == nil {
 		err = e.holdNetworks(ctx)
 	}
@@ -224,7 +224,7 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 	}
 	// Until the manager is told of the other process, this one is the main process of the unit: if it
 	// is killed, the manager makes another namespace, and all are connected to that.
-	e.reconnect(ctx, manager, reconnectTime)
+	e.reconnect(ctx, manager, reconnectTurn, reconnectTime)
 	if err := isUp(ctx, manager, h); err != nil {
 		return errors.Join(err, endHolder(h), n.Close())
 	}
@@ -334,8 +334,10 @@ func isUp(ctx context.Context, manager notify.Socket, h netavark.Shared) error {
 func endHolder(h netavark.Shared) error { return process.End(h.PID, h.Ticks, 9, process.KillWait) }
 
 // reconnect connects again the running containers and pods that were connected to a namespace that
-// was lost. One that cannot be connected within limit is a warning, and the others follow.
-func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, limit time.Duration) {
+// was lost. Who is not connected within turn lets the others go first, and is tried once more after
+// them. What goes wrong then may take limit in all: each has half of what is left. One that cannot
+// be connected is a warning.
+func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, turn, limit time.Duration) {
 	was := func(c *netavark.Connection) bool { return c.Answer != nil }
 	if !slices.ContainsFunc(e.Networks().Connected(), was) {
 		return // as at the first start of this boot: no need to look at every container
@@ -344,26 +346,48 @@ func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, limit tim
 	if err != nil {
 		e.Warn(fmt.Sprintf("containers on networks: %v", err))
 	}
-	for _, one := range all {
-		err := errors.Join(manager.Send(notify.ExtendTimeout(limit+reconnectMore)), e.reconnectOne(ctx, one, limit))
-		if err != nil {
-			e.Warn(err.Error())
-		}
+	connect := func(one connected, turn time.Duration) error {
+		err := manager.Send(notify.ExtendTimeout(limit + reconnectMore))
+		err = errors.Join(err, e.reconnectOne(ctx, one, turn, limit))
 		step.Crash("connected again")
+		return err
+	}
+	gaveUp := func(err error, began time.Time) {
+		e.Warn(fmt.Sprintf("%v; systemctl --user restart %s tries again", err, NamespaceUnit))
+		limit = max(0, limit-time.Since(began))
+	}
+	var slow []connected
+	for _, one := range all {
+		began := time.Now()
+		if err := connect(one, turn); errors.As(err, &netavark.SlowError{}) {
+			slow = append(slow, one)
+		} else if err != nil {
+			gaveUp(err, began)
+		}
+	}
+	for _, one := range slow {
+		began := time.Now()
+		if err := connect(one, limit/2); err != nil {
+			gaveUp(err, began)
+		}
 	}
 }
 
-func (e *Engine) reconnectOne(ctx context.Context, one connected, limit time.Duration) error {
-	tooLong := fmt.Errorf("it takes more than %v; systemctl --user restart %s tries again", limit, NamespaceUnit)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLong)
+// reconnectOne connects one within turn, once it has the lock of the networks, and in all within
+// limit.
+func (e *Engine) reconnectOne(ctx context.Context, one connected, turn, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the time for those who hang is over"))
 	defer cancel()
-	return network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers())
+	servers := e.servers()
+	servers.Limit = turn
+	return network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), servers)
 }
 
-// reconnectTime is what one of them may take. The manager waits reconnectMore for it, whatever the
-// unit's limit is.
+// reconnectTurn is what each of them may take while others wait, and reconnectTime what all that
+// hang may take together. The manager waits reconnectMore for each, whatever the unit's limit is.
 const (
-	reconnectTime = 55 * time.Second
+	reconnectTurn = time.Second
+	reconnectTime = time.Minute
 	reconnectMore = 5 * time.Second
 )
 
@@ -481,7 +505,7 @@ func (e *Engine) serveNames(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return store.WithNames(func(dir string) error { return e.startNames(ctx, program, dir) }, func() error {
+	return store.WithNames(ctx, func(ctx context.Context, dir string) error { return e.startNames(ctx, program, dir) }, func() error {
 		// Else the manager would try again and again.
 		return e.AskUnit(ctx, "stop", DNSUnit)
 	})

@@ -27,7 +27,6 @@ import (
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
-	"golang.org/x/sys/unix"
 )
 
 // TestOnlyTheirUnits: outside of their units, the verbs that make the namespace or serve names are
@@ -106,7 +105,7 @@ func TestAgain(t *testing.T) {
 func TestReloadFindsByName(t *testing.T) {
 	w := newWorld(t)
 	w.User.UID = 1000 // whose networks are in the storage
-	if _, err := w.Networks().Create(netavark.New{Name: "front"}); err != nil {
+	if _, err := w.Networks().Create(t.Context(), netavark.New{Name: "front"}); err != nil {
 		t.Fatal(err)
 	}
 	on := spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "front"}}}
@@ -197,13 +196,18 @@ func read(t *testing.T, told *net.UnixConn) (all []string) {
 	}
 }
 
-// TestReconnectGoesOn: where netavark hangs for one container, with a program that it has started,
-// the others are connected all the same. The manager is asked for time for each.
+// TestReconnectGoesOn: where netavark hangs for some containers, with a program that it has started,
+// the others are connected before anybody waits for long, and those who hang wait together. The
+// manager is asked for time for each.
 func TestReconnectGoesOn(t *testing.T) {
 	w, told, n, connect := lostNetwork(t)
-	connect("one")
-	stuck := connect("stuck")
-	connect("two")
+	var stuck []string
+	for _, name := range []string{"s1", "one", "s2", "late", "two"} {
+		r := connect(name)
+		if name != "one" && name != "two" {
+			stuck = append(stuck, r.ID)
+		}
+	}
 	n.Lose()
 	netavark, err := n.Store.Program("netavark")
 	if err != nil {
@@ -213,27 +217,45 @@ func TestReconnectGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hung := filepath.Join(t.TempDir(), "hung")
-	hangs := fmt.Sprintf("#!/bin/sh\ncase $(/bin/cat) in *%s*) /bin/sleep 600 & echo $! >%s; wait; esac\n", stuck.ID, hung)
+	// The third hangs once.
+	at := t.TempDir()
+	hangs := fmt.Sprintf(`#!/bin/sh
+cd %s
+in=$(/bin/cat)
+case $in in *%s*|*%s*) says=hangs ;; *%s*) [ -e late ] || says=hangs; : >late ;; esac
+case "$*" in *setup*) echo $says >>order ;; esac
+[ -z "$says" ] || { /bin/sleep 600 & echo $! >>hung; wait; }
+`, at, stuck[0], stuck[1], stuck[2])
 	if err := safe.Replace(netavark, append([]byte(hangs), script...), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const limit = 10 * time.Second
-	w.reconnect(t.Context(), w.takeNotify(), limit)
-	data, err := os.ReadFile(hung)
-	pid, perr := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err := errors.Join(err, perr, unix.Kill(pid, unix.SIGKILL)); err != nil {
-		t.Errorf("it went on after the program had ended: %v", err)
+	w.reconnect(t.Context(), w.takeNotify(), 3*time.Second, 8*time.Second)
+	order, err := os.ReadFile(filepath.Join(at, "order"))
+	if got := strings.Split(string(order), "\n"); err != nil {
+		t.Error(err)
+	} else if want := []string{"hangs", "", "hangs", "hangs", "", "hangs", "hangs", "", ""}; !slices.Equal(got, want) {
+		t.Errorf("netavark is called %q, want %q", got, want)
 	}
-	want := "connect " + stuck.ID + " again: netavark setup: it takes more than 10s; systemctl --user restart podunit-netns.service tries again"
-	if !slices.Equal(w.warnings, []string{want}) {
-		t.Errorf("warnings %q, want %q", w.warnings, want)
+	data, err := os.ReadFile(filepath.Join(at, "hung"))
+	if err != nil {
+		t.Error(err)
 	}
-	if got := n.Setups(); got != 5 {
-		t.Errorf("%d setups, want 3 and then 2", got)
+	for _, word := range strings.Fields(string(data)) {
+		if pid, err := strconv.Atoi(word); err != nil || !process.HasEnded(pid) {
+			t.Errorf("what netavark has started goes on: %s, %v", word, err)
+		}
 	}
-	if got, want := read(t, told), slices.Repeat([]string{notify.ExtendTimeout(limit + reconnectMore)}, 3); !slices.Equal(got, want) {
-		t.Errorf("the manager is told %q, want %q", got, want)
+	const again = "; systemctl --user restart podunit-netns.service tries again"
+	want := []string{"connect " + stuck[0] + " again: netavark setup: it takes more than 4s" + again, "connect " + stuck[1] + " again: netavark setup: it takes more than "}
+	if len(w.warnings) != 2 || w.warnings[0] != want[0] || !strings.HasPrefix(w.warnings[1], want[1]) || strings.HasSuffix(w.warnings[1], " 4s"+again) {
+		t.Errorf("warnings %q, want %q and less time", w.warnings, want)
+	}
+	if got := n.Setups(); got != 8 {
+		t.Errorf("%d setups, want 5 and then 3", got)
+	}
+	got, first := read(t, told), notify.ExtendTimeout(8*time.Second+reconnectMore)
+	if len(got) != 8 || !slices.Equal(got[:6], slices.Repeat([]string{first}, 6)) || slices.Contains(got[6:], first) {
+		t.Errorf("the manager is told %q", got)
 	}
 }
 
@@ -283,13 +305,13 @@ func TestReconnectLooksAtThoseConnected(t *testing.T) {
 	if err := c.Begin(t.Context(), dir, n.Servers()); err != nil {
 		t.Fatal(err)
 	}
-	w.reconnect(t.Context(), notify.Socket{}, time.Minute)
+	w.reconnect(t.Context(), notify.Socket{}, time.Minute, time.Minute)
 	if len(w.warnings) > 0 {
 		t.Errorf("where nobody was connected: %q", w.warnings)
 	}
 	connect("one")
 	n.Lose()
-	w.reconnect(t.Context(), notify.Socket{}, time.Minute)
+	w.reconnect(t.Context(), notify.Socket{}, time.Minute, time.Minute)
 	if len(w.warnings) != 1 || !strings.HasPrefix(w.warnings[0], "containers on networks: ") || n.Setups() != 2 {
 		t.Errorf("where one was: %q, %d setups", w.warnings, n.Setups())
 	}
@@ -314,5 +336,25 @@ func TestHoldKeepsWhatItMakes(t *testing.T) {
 	}
 	if left, err := os.ReadDir(records); err != nil || len(left) > 0 {
 		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// TestHoldWaitsAfterAnyFault: where the namespace cannot even be noted as one that is being made, the
+// next start comes as late as after every other fault.
+func TestHoldWaitsAfterAnyFault(t *testing.T) {
+	w := newWorld(t)
+	w.User.UID = 1000
+	w.inService(NamespaceUnit)
+	w.Own.User = true // whose manager says how often it was restarted
+	w.manager.set(NamespaceUnit, unit.Properties{LoadState: "loaded", Restarts: 5})
+	lock := w.Networks().LockFile
+	if err := errors.Join(os.MkdirAll(filepath.Dir(lock), 0o700), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var once OnlyOnce
+	err := w.HoldNetworks(t.Context())
+	if took := time.Since(began); !errors.As(err, &once) || !strings.Contains(err.Error(), "lock of the networks") || took < pauseAfter(5) {
+		t.Errorf("after %v: %v", took, err)
 	}
 }

@@ -56,7 +56,7 @@ func TestNetworksOfAStoppedContainer(t *testing.T) {
 	w := newWorld(t)
 	w.User.UID = 1000 // whose networks are in the storage
 	for _, name := range []string{"front", "back"} {
-		if _, err := w.Networks().Create(netavark.New{Name: name}); err != nil {
+		if _, err := w.Networks().Create(t.Context(), netavark.New{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,9 +10,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 )
 
-// lockWait is how long an act waits for another runner that works on the same container, such as
-// a start in its last steps.
-const lockWait = 15 * time.Second
+const lockWait = container.LockWait
 
 // WithLock does something to the container of a name while nobody else does. It waits 15 seconds
 // for the lock; then the error is container.ErrBusy. do may give the lock back before its end,

@@ -48,7 +48,7 @@ What the installed netavark lacks is refused.`,
 			if err != nil {
 				return err
 			}
-			made, err := x.Networks().Create(c.ask)
+			made, err := x.Networks().Create(cmd.Context(), c.ask)
 			if exists := (netavark.ExistsError{}); errors.As(err, &exists) && c.ignore {
 				_, err = fmt.Fprintln(e.Stdout, exists.Name)
 				return err

@@ -41,7 +41,7 @@ Filters: label, label!=KEY[=VALUE]; until=TIME.`,
 			}
 			var faults []error
 			for _, r := range list {
-				err := x.Networks().Remove(r.Name, unused(x))
+				err := x.Networks().Remove(cmd.Context(), r.Name, unused(x))
 				switch {
 				case errors.As(err, &inUseError{}): // it came into use since
 				case err != nil:

@@ -98,7 +98,7 @@ func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, for
 			return false, err
 		}
 	}
-	err = x.Networks().Remove(n.Name, unused(x))
+	err = x.Networks().Remove(ctx, n.Name, unused(x))
 	if errors.As(err, &inUseError{}) {
 		err = cli.WithStatus(err, exitInUse)
 	}

@@ -3,6 +3,7 @@
 package play
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -92,12 +93,12 @@ func (w *work) networks() error {
 }
 
 // defaultNetwork makes the network that pods are on by default.
-func (w *work) defaultNetwork() error {
+func (w *work) defaultNetwork(ctx context.Context) error {
 	for _, p := range w.st.Plan.Pods {
 		if !p.Network.Default || w.alone {
 			continue
 		}
-		_, err := w.Networks().Create(netavark.New{Name: DefaultNetwork})
+		_, err := w.Networks().Create(ctx, netavark.New{Name: DefaultNetwork})
 		if exists := (netavark.ExistsError{}); err != nil && !errors.As(err, &exists) {
 			return err
 		}

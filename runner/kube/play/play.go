@@ -456,7 +456,7 @@ func (w *work) make(ctx context.Context) error {
 			}
 		}
 	}
-	if err := errors.Join(w.claims(ctx, w.plan), w.defaultNetwork()); err != nil {
+	if err := errors.Join(w.claims(ctx, w.plan), w.defaultNetwork(ctx)); err != nil {
 		return err
 	}
 	if len(w.plan.Pods) > 0 && !w.Create {

@@ -128,7 +128,7 @@ func (w *work) giveBackLocked(ctx context.Context, t *taken) error {
 	back := &kube.Plan{Pods: t.ran}
 	networks := &work{Player: w.Player, st: &State{Plan: back}, plan: back}
 	before := &work{Player: w.Player, st: now, plan: now.Plan, seen: w.seen}
-	if err := errors.Join(networks.networks(), networks.defaultNetwork(), before.startSlice(ctx)); err != nil {
+	if err := errors.Join(networks.networks(), networks.defaultNetwork(ctx), before.startSlice(ctx)); err != nil {
 		return err
 	}
 	before.alone = networks.alone

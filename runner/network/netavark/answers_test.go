@@ -33,7 +33,7 @@ func TestAnswers(t *testing.T) {
 		dir := t.TempDir()
 		s := newStore(t, `[ "$1" = --version ] && { echo netavark `+version+`; exit; }
 /bin/cat >`+dir+`/request; echo '`+tc.answer+`'`)
-		if _, err := s.Create(New{Name: "a", Subnets: []types.Subnet{cidr(t, "10.89.50.0/24")}}); err != nil {
+		if _, err := s.Create(t.Context(), New{Name: "a", Subnets: []types.Subnet{cidr(t, "10.89.50.0/24")}}); err != nil {
 			t.Fatal(err)
 		}
 		c, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "a"}}})

@@ -26,7 +26,7 @@ func (s *Store) NextDevice(network string, c *Connection) (string, error) {
 // Add connects somebody who runs to one more network, which is what more is prepared for. ns is his
 // network namespace.
 func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Connection, servers Servers) error {
-	err := c.store().withLock(func() error {
+	err := c.store().withLock(ctx, func(ctx context.Context) error {
 		within, ok, err := c.host()
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 // Leave disconnects somebody who runs from one of several networks. It is refused if his published
 // ports lead to that one, and can lead to no other.
 func (c *Connection) Leave(ctx context.Context, dir string, ns *os.File, name string, servers Servers) error {
-	return c.store().withLock(func() error {
+	return c.store().withLock(ctx, func(ctx context.Context) error {
 		within, ok, err := c.host()
 		if err != nil {
 			return err

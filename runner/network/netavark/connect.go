@@ -176,7 +176,22 @@ type Servers struct {
 	// Names returns when the name server answers and knows the names that there were. Root's takes
 	// our lock before it reads them, so that it can start meanwhile. A user's takes none.
 	Names func(ctx context.Context) error
+	// Limit is how long links and names may take, once it is their turn; then the error is a
+	// SlowError. 0 is holdTime.
+	Limit time.Duration
 }
+
+func (s Servers) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.Limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, s.Limit, SlowError{s.Limit})
+}
+
+// SlowError says that a connection has taken longer than its limit.
+type SlowError struct{ Limit time.Duration }
+
+func (e SlowError) Error() string { return fmt.Sprintf("it takes more than %v", e.Limit) }
 
 // Begin notes the connection in dir, the runtime directory, and starts the user's namespace if it
 // is not there. That takes as long as the rest of a container's start, and goes on beside it.
@@ -237,7 +252,9 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 	lost := false                        // links were made in a namespace that has ended
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
-		err := c.store().withLock(func() error {
+		err := c.store().withLock(ctx, func(held context.Context) error {
+			held, cancel := servers.limited(held)
+			defer cancel()
 			if c.read {
 				// Somebody else may have connected it again since, or disconnected it.
 				now, err := Read(dir)
@@ -270,9 +287,9 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 					return err
 				}
 			}
-			err = c.setup(ctx, dir, ns, within)
+			err = c.setup(held, dir, ns, within)
 			if err == nil {
-				err = c.serve(ctx, before, servers)
+				err = c.serve(held, before, servers)
 			}
 			// The unit that makes the namespace again connects only containers that have a process.
 			if missing = c.Rootless && !first.current(); missing {
@@ -478,9 +495,9 @@ func Disconnect(dir string) error {
 	if c == nil || err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), teardownTime)
-	defer cancel()
-	return c.store().withLock(func() error {
+	return c.store().withLock(context.Background(), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, teardownTime)
+		defer cancel()
 		kept := c.unforward()
 		last := c.Rootless && c.last()
 		if last {
@@ -895,13 +912,13 @@ func (c *Connection) served(network string) bool {
 
 // WithNames calls do with the directory of the names of containers, while no other process changes
 // them; if there are no names, it calls without.
-func (s *Store) WithNames(do func(dir string) error, without func() error) error {
+func (s *Store) WithNames(ctx context.Context, do func(ctx context.Context, dir string) error, without func() error) error {
 	c := &Connection{Run: s.Run}
-	return s.withLock(func() error {
+	return s.withLock(ctx, func(ctx context.Context) error {
 		if len(c.namesServed()) == 0 {
 			return without()
 		}
-		return do(c.dnsDir())
+		return do(ctx, c.dnsDir())
 	})
 }
 

@@ -4,6 +4,7 @@ package netavark
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -42,9 +43,9 @@ const maxName = 240
 
 // Create makes a network: it fills in what was not asked for, and writes the file. A name that is
 // taken is an ExistsError.
-func (s *Store) Create(ask New) (types.Network, error) {
+func (s *Store) Create(ctx context.Context, ask New) (types.Network, error) {
 	var made types.Network
-	err := s.withLock(func() error {
+	err := s.withLock(ctx, func(context.Context) error {
 		all, _, err := s.List()
 		if err != nil {
 			return err

@@ -185,7 +185,7 @@ func (p *pasta) kept() []string {
 func forwarded(t *testing.T, p *pasta) (c *Connection, dir string, port uint16) {
 	t.Helper()
 	s := newStore(t, version114)
-	if _, err := s.Create(New{Name: "a"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	shared := filepath.Join(t.TempDir(), "netns")
@@ -393,7 +393,7 @@ func TestForwardMoves(t *testing.T) {
 			p := newPasta(t)
 			c, dir, port := forwarded(t, p)
 			s := newStore(t, version114)
-			n, err := s.Create(other.network)
+			n, err := s.Create(t.Context(), other.network)
 			if err = errors.Join(err, c.forward(t.Context(), dir)); err != nil {
 				t.Fatal(err)
 			}
@@ -470,7 +470,7 @@ func TestRules(t *testing.T) {
 func TestSetForward(t *testing.T) {
 	s := newStore(t, version114)
 	for _, n := range []New{{Name: "a"}, {Name: "six", IPv6: true}, {Name: "inside", Internal: true}} {
-		if _, err := s.Create(n); err != nil {
+		if _, err := s.Create(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -70,7 +70,7 @@ func TestPlainNames(t *testing.T) {
 	for version, plain := range map[string]bool{"1.4.0": true, "1.11.0": true, "1.12.0": false, "1.14.0": false, "2.0.0": false} {
 		s := newStore(t, `[ "$1" = --version ] && echo netavark `+version)
 		for name, mute := range map[string]bool{"a": false, "b": false, "mute": true} {
-			if _, err := s.Create(New{Name: name, DisableDNS: mute}); err != nil {
+			if _, err := s.Create(t.Context(), New{Name: name, DisableDNS: mute}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -96,7 +96,7 @@ func TestPlainNames(t *testing.T) {
 func TestRequestOfIpvlan(t *testing.T) {
 	s := newStore(t, version114)
 	s.Rootless = false
-	if _, err := s.Create(New{Name: "flat", Driver: Ipvlan, Options: map[string]string{"parent": "lo", "mode": "l3s", "mtu": "1400", "metric": "7"}, Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "flat", Driver: Ipvlan, Options: map[string]string{"parent": "lo", "mode": "l3s", "mtu": "1400", "metric": "7"}, Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "flat"}}})

@@ -59,7 +59,7 @@ func cidr(t *testing.T, s string) types.Subnet {
 
 func TestCreateFillsIn(t *testing.T) {
 	s := newStore(t, version114)
-	one, err := s.Create(New{})
+	one, err := s.Create(t.Context(), New{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestCreateFillsIn(t *testing.T) {
 	if g := one.Subnets[0]; !g.Subnet.Contains(g.Gateway) || g.Gateway[len(g.Gateway)-1] != 1 {
 		t.Errorf("gateway %s of %s", g.Gateway, g.Subnet.String())
 	}
-	two, err := s.Create(New{Name: "six", IPv6: true})
+	two, err := s.Create(t.Context(), New{Name: "six", IPv6: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestCreateFillsIn(t *testing.T) {
 	if meet(one.Subnets[0].Subnet.IPNet, two.Subnets[0].Subnet.IPNet) {
 		t.Error("two networks have one subnet")
 	}
-	quiet, err := s.Create(New{Name: "quiet", Internal: true, DisableDNS: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}})
+	quiet, err := s.Create(t.Context(), New{Name: "quiet", Internal: true, DisableDNS: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}})
 	if err != nil || quiet.Subnets[0].Gateway != nil {
 		t.Errorf("an internal one without names has a gateway: %+v, %v", quiet, err)
 	}
@@ -106,7 +106,7 @@ func TestCreateOnADevice(t *testing.T) {
 	s := newStore(t, version114)
 	s.Rootless = false
 	for _, driver := range []string{Macvlan, Ipvlan} {
-		n, err := s.Create(New{Name: "in" + driver, Driver: driver, Internal: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}, Options: map[string]string{"parent": "lo", "no_default_route": "1"}})
+		n, err := s.Create(t.Context(), New{Name: "in" + driver, Driver: driver, Internal: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}, Options: map[string]string{"parent": "lo", "no_default_route": "1"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestCreateOnADevice(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	s := newStore(t, `[ "$1" = --version ] && echo netavark 1.4.0`)
-	if _, err := s.Create(New{Name: "there", Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "there", Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
 		t.Fatal(err)
 	}
 	ranged := cidr(t, "203.0.113.0/24")
@@ -148,14 +148,14 @@ func TestCreateRefuses(t *testing.T) {
 		"a VLAN with 1.4":         {New{Name: "n", Options: map[string]string{"vlan": "7"}}, "--opt vlan needs netavark 1.14, and 1.4 is installed"},
 		"somebody's bridge":       {New{Name: "n", Options: map[string]string{"mode": "unmanaged"}}, "--opt mode=unmanaged of a bridge needs netavark 1.14"},
 	} {
-		if _, err := s.Create(tc.ask); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := s.Create(t.Context(), tc.ask); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.Dir, "n.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a refused network has a file: %v", err)
 	}
-	if _, err := s.Create(New{Name: "docker", Options: map[string]string{"com.docker.network.driver.mtu": "1400", "isolate": "1", "com.docker.network.bridge.name": "br7"}}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "docker", Options: map[string]string{"com.docker.network.driver.mtu": "1400", "isolate": "1", "com.docker.network.bridge.name": "br7"}}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Get("docker")
@@ -166,7 +166,7 @@ func TestCreateRefuses(t *testing.T) {
 
 func TestDamagedFilesAreLeftOut(t *testing.T) {
 	s := newStore(t, version114)
-	if _, err := s.Create(New{Name: "good"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "good"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"bad": "{", "other": `{"name":"good"}`} {
@@ -178,11 +178,11 @@ func TestDamagedFilesAreLeftOut(t *testing.T) {
 	if err != nil || len(all) != 2 || len(faults) != 2 {
 		t.Errorf("%v, %v, %v", all, faults, err)
 	}
-	if _, err := s.Create(New{Name: "bad"}); !errors.As(err, &ExistsError{}) {
+	if _, err := s.Create(t.Context(), New{Name: "bad"}); !errors.As(err, &ExistsError{}) {
 		t.Errorf("a damaged file is overwritten: %v", err)
 	}
 	var exists ExistsError
-	if _, err := s.Create(New{Name: "podman"}); !errors.As(err, &exists) || strings.Contains(exists.Hint(), "network rm") {
+	if _, err := s.Create(t.Context(), New{Name: "podman"}); !errors.As(err, &exists) || strings.Contains(exists.Hint(), "network rm") {
 		t.Errorf("the default network: %v (%s), which cannot be removed", err, exists.Hint())
 	}
 }
@@ -190,7 +190,7 @@ func TestDamagedFilesAreLeftOut(t *testing.T) {
 func TestLeasesGoRound(t *testing.T) {
 	s := newStore(t, version114)
 	subnet := cidr(t, "203.0.113.0/29")
-	n, err := s.Create(New{Name: "n", Subnets: []types.Subnet{subnet}})
+	n, err := s.Create(t.Context(), New{Name: "n", Subnets: []types.Subnet{subnet}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,13 +241,13 @@ func TestLeasesGoRound(t *testing.T) {
 	if _, err := take("h", net.IPv4(203, 0, 114, 1)); err == nil || !strings.Contains(err.Error(), "not in any subnet") {
 		t.Errorf("outside: %v", err)
 	}
-	if err := s.Remove("n", func(types.Network) error { return nil }); err != nil {
+	if err := s.Remove(t.Context(), "n", func(types.Network) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Get("n"); !errors.As(err, &NotFoundError{}) {
 		t.Errorf("removed: %v", err)
 	}
-	if err := s.Remove("podman", func(types.Network) error { return nil }); err == nil || err.Error() != "default network podman cannot be removed" {
+	if err := s.Remove(t.Context(), "podman", func(types.Network) error { return nil }); err == nil || err.Error() != "default network podman cannot be removed" {
 		t.Errorf("the default: %v", err)
 	}
 }
@@ -256,7 +256,7 @@ func TestRangeOfLeases(t *testing.T) {
 	s := newStore(t, version114)
 	subnet := cidr(t, "203.0.113.0/24")
 	subnet.LeaseRange = &types.LeaseRange{StartIP: net.ParseIP("203.0.113.128"), EndIP: net.ParseIP("203.0.113.129")}
-	n, err := s.Create(New{Name: "n", Subnets: []types.Subnet{subnet}})
+	n, err := s.Create(t.Context(), New{Name: "n", Subnets: []types.Subnet{subnet}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestRangeOfLeases(t *testing.T) {
 func TestPrepare(t *testing.T) {
 	s := newStore(t, version114)
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.Create(New{Name: name}); err != nil {
+		if _, err := s.Create(t.Context(), New{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -334,7 +334,7 @@ func TestCall(t *testing.T) {
 /bin/cat >`+dir+`/request; echo "$@" >`+dir+`/args; echo "$PATH" >`+dir+`/path
 [ -e `+dir+`/fail ] && { echo '{"error":"no such bridge"}'; exit 1; }
 echo '{}'`)
-	if _, err := s.Create(New{Name: "a", Subnets: []types.Subnet{cidr(t, "203.0.113.0/24")}}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a", Subnets: []types.Subnet{cidr(t, "203.0.113.0/24")}}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "a", PerNetworkOptions: types.PerNetworkOptions{Aliases: []string{"x"}}}}})
@@ -405,7 +405,7 @@ func held(t *testing.T, shared string) <-chan error {
 // TestTheLastEndsTheNamespace has two connections leave.
 func TestTheLastEndsTheNamespace(t *testing.T) {
 	s := newStore(t, version114)
-	n, err := s.Create(New{Name: "a"})
+	n, err := s.Create(t.Context(), New{Name: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,7 +472,7 @@ func TestTheLastEndsTheNamespace(t *testing.T) {
 // TestBegin has the namespace started before there is anything to connect.
 func TestBegin(t *testing.T) {
 	s := newStore(t, version114)
-	if _, err := s.Create(New{Name: "a"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: filepath.Join(t.TempDir(), "netns"), Networks: []Endpoint{{Name: "a"}}})
@@ -507,7 +507,7 @@ func TestBegin(t *testing.T) {
 // TestSettleGivesUp: whoever leaves does not wait for a namespace that does not come up.
 func TestSettleGivesUp(t *testing.T) {
 	s := newStore(t, version114)
-	if _, err := s.Create(New{Name: "a"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: filepath.Join(t.TempDir(), "netns"), Networks: []Endpoint{{Name: "a"}}})
@@ -552,7 +552,7 @@ for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01;
 [ -e `+at+`/asked ] || { echo '{"error":"nobody starts the name server"}'; exit 1; }
 /bin/mkdir -p `+at+`/run/aardvark-dns; : >`+at+`/run/aardvark-dns/a; echo '{}'`)
 	s.Run, s.Rootless = filepath.Join(at, "run"), false
-	if _, err := s.Create(New{Name: "a"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
@@ -565,7 +565,7 @@ for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01;
 		if err := os.WriteFile(filepath.Join(at, "asked"), nil, 0o600); err != nil {
 			return err
 		}
-		return s.WithNames(func(string) error { served++; return nil }, func() error { return errors.New("there are no names") })
+		return s.WithNames(t.Context(), func(context.Context, string) error { served++; return nil }, func() error { return errors.New("there are no names") })
 	}}
 	if err := c.Connect(context.Background(), t.TempDir(), ns, servers); err != nil || served != 1 {
 		t.Errorf("%v; served %d times", err, served)
@@ -574,7 +574,7 @@ for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01;
 		t.Fatal(err)
 	}
 	without := errors.New("without")
-	if err := s.WithNames(func(string) error { return nil }, func() error { return without }); !errors.Is(err, without) {
+	if err := s.WithNames(t.Context(), func(context.Context, string) error { return nil }, func() error { return without }); !errors.Is(err, without) {
 		t.Errorf("where there is no name: %v", err)
 	}
 }
@@ -618,7 +618,7 @@ func TestUnusedNamespace(t *testing.T) {
 // that; one that was killed keeps nobody.
 func TestLeftWhileMade(t *testing.T) {
 	s := newStore(t, version114)
-	if _, err := s.Create(New{Name: "a"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	leaves := func(shared string) {
@@ -635,7 +635,7 @@ func TestLeftWhileMade(t *testing.T) {
 	shared := t.TempDir()
 	ended := held(t, shared)
 	killed := exec.Command("true")
-	if err := errors.Join(killed.Run(), os.MkdirAll(s.Records, 0o700), os.Symlink(fmt.Sprintf("/proc/%d/stat", killed.Process.Pid), s.making()), s.Making()); err != nil {
+	if err := errors.Join(killed.Run(), os.MkdirAll(s.Records, 0o700), os.Symlink(fmt.Sprintf("/proc/%d/stat", killed.Process.Pid), s.making()), s.Making(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	leaves(shared)
@@ -670,7 +670,7 @@ func leaver(t *testing.T, script, device string) (*Connection, func(func() error
 		t.Skip("needs root, for network namespaces")
 	}
 	s := newStore(t, script)
-	if _, err := s.Create(New{Name: "a", Interface: device}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a", Interface: device}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
@@ -778,7 +778,7 @@ echo setup >>%s/calls; echo '{}'`, at))
 		t.Fatal(err)
 	}
 	held(t, shared)
-	if _, err := s.Create(New{Name: "a"}); err != nil {
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
@@ -794,6 +794,67 @@ echo setup >>%s/calls; echo '{}'`, at))
 	err = c.Connect(t.Context(), t.TempDir(), inside(t), servers)
 	if calls, _ := os.ReadFile(filepath.Join(at, "calls")); !errors.As(err, new(netlink.LinkNotFoundError)) || string(calls) != "setup\nsetup\n" || started != "netns.service" {
 		t.Errorf("%v; netavark: %q; started %q", err, calls, started)
+	}
+}
+
+// TestLinkOfAnotherStays: after the namespace was lost, the index of a container's link is the one of
+// another's in the new namespace. Where the first is not connected again, as netavark fails, it must
+// not take the other's link along when it leaves.
+func TestLinkOfAnotherStays(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	s := newStore(t, `case "$*" in --version) echo netavark 1.14.0 ;; *setup*) echo '{"error":"full"}'; exit 1 ;; esac`)
+	if _, err := s.Create(t.Context(), New{Name: "a", DisableDNS: true}); err != nil {
+		t.Fatal(err)
+	}
+	shared := filepath.Join(t.TempDir(), "netns")
+	host, err := netns.Anonymous()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	if err := errors.Join(os.Mkdir(shared, 0o700), netns.Do(host, func() error { held(t, shared); return nil })); err != nil {
+		t.Fatal(err)
+	}
+	var both [2]*Connection
+	var dirs [2]string
+	for i, id := range []string{"one", "two"} {
+		c, err := s.Prepare(Connection{ID: id, Name: id, Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Begun, c.Answer, both[i], dirs[i] = true, map[string]types.StatusBlock{"a": {}}, c, t.TempDir()
+	}
+	err = netns.Do(host, func() error {
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: both[0].Info["a"].NetworkInterface}}
+		if err := netlink.LinkAdd(bridge); err != nil {
+			return err
+		}
+		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "other", MasterIndex: bridge.Index}, PeerName: "other1"}
+		err := netlink.LinkAdd(link)
+		both[0].Peers, both[1].Peers = map[string]int{"a": link.Index}, map[string]int{"a": link.Index}
+		return err
+	})
+	if err := errors.Join(err, both[0].note(dirs[0]), both[1].note(dirs[1])); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read(dirs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Connect(t.Context(), dirs[0], inside(t), Servers{}); err == nil || err.Error() != "netavark setup: full" {
+		t.Fatal(err)
+	}
+	if err := Disconnect(dirs[0]); err != nil {
+		t.Error(err)
+	}
+	err = netns.Do(host, func() error {
+		_, err := netlink.LinkByName("other")
+		return err
+	})
+	if err != nil {
+		t.Errorf("the link of another: %v", err)
 	}
 }
 
@@ -822,7 +883,7 @@ echo 10.89.0.1 >%[1]s/a; echo %[2]d >%[1]s/aardvark.pid; echo '{}'`, dns, test.a
 			t.Fatal(err)
 		}
 		held(t, shared)
-		if _, err := s.Create(New{Name: "a"}); err != nil {
+		if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 			t.Fatal(err)
 		}
 		c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.podman.io/common/libnetwork/types"
+	"golang.org/x/sys/unix"
 )
 
 // version is that of netavark, as far as it matters.
@@ -206,7 +207,10 @@ func (c *Connection) update(ctx context.Context, network, servers string, within
 func (c *Connection) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.Netavark, append([]string{
 		"--config", c.Run, "--rootless=" + strconv.FormatBool(c.Rootless), "--aardvark-binary=" + noServer}, args...)...)
-	// What it has started may hang with it, and would keep its output open.
+	// What it has started may hang with it, would keep its output open, and would go on beside the
+	// next one.
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = 3 * time.Second
 	cmd.Env = []string{"PATH=" + programPath, "RUST_LOG=error"}
 	if c.Firewall != "" {

@@ -29,7 +29,7 @@ func TestRulesThatAreThere(t *testing.T) {
 			s := newStore(t, fmt.Sprintf(`[ "$1" = --version ] && { echo netavark %s; exit; }
 case "$*" in *setup*) echo "$NETAVARK_FW" >%s/driver;; esac; echo '{}'`, tt.installed, at))
 			s.Config.Network.FirewallDriver = tt.configured
-			if _, err := s.Create(New{Name: "a"}); err != nil {
+			if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 				t.Fatal(err)
 			}
 			shared := filepath.Join(at, "netns")
@@ -69,10 +69,10 @@ case "$*" in *setup*) echo "$NETAVARK_FW" >%s/driver;; esac; echo '{}'`, tt.inst
 			}
 			setup("six", "after a teardown", tt.first)
 			n, err := s.Get("a")
-			if err := errors.Join(err, s.Remove("a", func(Network) error { return nil })); err != nil {
+			if err := errors.Join(err, s.Remove(t.Context(), "a", func(Network) error { return nil })); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Create(New{Name: "a", Interface: n.NetworkInterface}); err != nil {
+			if _, err := s.Create(t.Context(), New{Name: "a", Interface: n.NetworkInterface}); err != nil {
 				t.Fatal(err)
 			}
 			setup("seven", "another network", tt.first)

@@ -3,6 +3,7 @@
 package netavark
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,8 +182,8 @@ func (s *Store) making() string { return filepath.Join(s.Records, "netns") }
 // Making notes that this process makes the user's namespace. Until EndUnused, nobody else who leaves
 // ends that. When the process has ended, the link leads nowhere and nobody heeds it. Before the first
 // connection of this boot there is nobody who could leave, nor a directory of records.
-func (s *Store) Making() error {
-	return s.withLock(func() error {
+func (s *Store) Making(ctx context.Context) error {
+	return s.withLock(ctx, func(context.Context) error {
 		if err := os.Remove(s.making()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -200,7 +201,7 @@ func (s *Store) Making() error {
 // namespace stays, since it was started by hand.
 func (s *Store) EndUnused(shared string) error {
 	c := &Connection{Records: s.Records, Run: s.Run, Shared: shared}
-	return s.withLock(func() error {
+	return s.withLock(context.Background(), func(context.Context) error {
 		if err := os.Remove(s.making()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

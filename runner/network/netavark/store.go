@@ -7,6 +7,7 @@ package netavark
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,6 @@ import (
 	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/libnetwork/types"
 	"go.podman.io/common/pkg/config"
-	"go.podman.io/storage/pkg/lockfile"
 )
 
 // Store is where networks are kept.
@@ -205,8 +205,8 @@ func (s *Store) save(n types.Network) error {
 }
 
 // Remove removes a network that nobody uses: check says so under the lock.
-func (s *Store) Remove(name string, check func(types.Network) error) error {
-	return s.withLock(func() error {
+func (s *Store) Remove(ctx context.Context, name string, check func(types.Network) error) error {
+	return s.withLock(ctx, func(context.Context) error {
 		n, err := s.Get(name)
 		if err != nil {
 			return err
@@ -225,26 +225,6 @@ func (s *Store) Remove(name string, check func(types.Network) error) error {
 		}
 		return nil
 	})
-}
-
-// withLock does something under the lock that Podman takes, too.
-func (s *Store) withLock(do func() error) error {
-	if err := os.MkdirAll(filepath.Dir(s.LockFile), 0o755); err != nil {
-		return err
-	}
-	if !s.Rootless {
-		// On a Debian everybody may write in its directory.
-		if err := safe.Take(s.LockFile); err != nil {
-			return fmt.Errorf("lock of the networks: %w", err)
-		}
-	}
-	l, err := lockfile.GetLockFile(s.LockFile)
-	if err != nil {
-		return fmt.Errorf("lock of the networks: %w", err)
-	}
-	l.Lock()
-	defer l.Unlock()
-	return do()
 }
 
 // ValidName tells whether a network may have the name.

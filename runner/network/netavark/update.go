@@ -15,7 +15,7 @@ import (
 // holds at once for who is on the network, and for its later users. What is there already, and what
 // is not there, is no error. shared is the directory of the user's namespace; empty as root.
 func (s *Store) Update(ctx context.Context, nameOrID, shared string, add, drop []net.IP) error {
-	return s.withLock(func() error {
+	return s.withLock(ctx, func(ctx context.Context) error {
 		n, err := s.Get(nameOrID)
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ echo "$@" >>`+dir+`/args`)
 	s.Rootless = false
 	s.Config.Network.FirewallDriver = "none"
 	for _, n := range []New{{Name: "a", DNS: []net.IP{net.IPv4(192, 0, 2, 1)}}, {Name: "idle"}, {Name: "mute", DisableDNS: true}} {
-		if _, err := s.Create(n); err != nil {
+		if _, err := s.Create(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestOptionsOfAContainer(t *testing.T) {
 		"1.14.0": {"": one(hostDevice, "v"), "interface name \"a/b\"": one(hostDevice, "a/b"), "driver bridge has no option colour": one("colour", "red")},
 	} {
 		s := newStore(t, `[ "$1" = --version ] && echo netavark `+version)
-		if _, err := s.Create(New{Name: "a"}); err != nil {
+		if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 			t.Fatal(err)
 		}
 		for want, c := range cases {
@@ -112,7 +112,7 @@ func TestVersionOnce(t *testing.T) {
 	s := newStore(t, `[ "$1" = --version ] && echo >>`+asked+` && echo netavark 1.14.0`)
 	c := Connection{ID: "0123456789abcdef", Name: "c"}
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.Create(New{Name: name, Options: map[string]string{"isolate": "strict"}}); err != nil {
+		if _, err := s.Create(t.Context(), New{Name: name, Options: map[string]string{"isolate": "strict"}}); err != nil {
 			t.Fatal(err)
 		}
 		c.Networks = append(c.Networks, Endpoint{Name: name})
@@ -163,7 +163,7 @@ nsenter --net="$last" unshare --mount sh -c 'mount -t sysfs sys /sys && cat /sys
 func TestNoDHCP(t *testing.T) {
 	s := newStore(t, version114)
 	s.Rootless = false
-	n, err := s.Create(New{Name: "lan", Driver: Macvlan, Interface: "lo"})
+	n, err := s.Create(t.Context(), New{Name: "lan", Driver: Macvlan, Interface: "lo"})
 	if err != nil || n.IPAMOptions[types.Driver] != types.DHCPIPAMDriver {
 		t.Fatalf("%+v, %v", n, err)
 	}

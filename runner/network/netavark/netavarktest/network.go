@@ -55,7 +55,7 @@ func New(t testing.TB) *Network {
 		Dir: filepath.Join(at, "networks"), LockFile: filepath.Join(at, "lock"), Run: filepath.Join(at, "run"),
 		Records: filepath.Join(at, "connected"), Rootless: true, Config: n.Config,
 	}
-	if _, err := n.Store.Create(netavark.New{Name: "a", DisableDNS: true}); err != nil {
+	if _, err := n.Store.Create(t.Context(), netavark.New{Name: "a", DisableDNS: true}); err != nil {
 		t.Fatal(err)
 	}
 	n.Lose()
