@@ -224,6 +224,8 @@ func pipes(t *testing.T, l *labtest.Lab) {
 		t export -o p piped & t save -o p `+image+` & t save --format oci-archive -o p `+image+` & t volume export -o p piped & wait
 		podunit export piped | { head -c 1 >begun; sleep 60; } & until [ -s begun ]; do sleep 0.1; done; pkill -TERM -x -f 'podunit export piped' || echo "no export to end"
 		for i in $(seq 300); do pgrep -x -f 'podunit export piped' >/dev/null || break; sleep 0.1; done; pkill -KILL -x -f 'podunit export piped' && echo "deaf: export without a reader"; pkill -x -f 'sleep 60'; wait
+		rm begun; podunit volume ls --format '{{printf "%150000s" .Name}}' | { head -c 1 >begun; sleep 60; } & until [ -s begun ]; do sleep 0.1; done; pkill -TERM -x -f 'podunit volume ls --format .*' || echo "no list to end"
+		for i in $(seq 300); do pgrep -x -f 'podunit volume ls --format .*' >/dev/null || break; sleep 0.1; done; pkill -KILL -x -f 'podunit volume ls --format .*' && echo "deaf: a list without a reader"; pkill -x -f 'sleep 60'; wait
 		podunit rm piped >/dev/null; podunit volume rm piped >/dev/null; podunit ps -aq
 		c=~/.config/containers; mkdir -p $c; for f in containers.conf storage.conf registries.conf policy.json auth.json; do
 			mkfifo $c/$f; for v in ps info doctor 'rmi nosuch' 'logout localhost:5000'; do timeout -k 60 2 podunit $v >/dev/null 2>&1 || [ $? != 137 ] || echo "deaf: $f, $v" & done; wait; rm $c/$f
