@@ -48,8 +48,8 @@ func TestInterruptible(t *testing.T) {
 	}
 }
 
-// TestOutputThatNobodyReads: a list that goes to a pipe without a reader holds nobody up once the verb
-// is to end. All of it arrives where somebody reads, and what is no pipe is left as it is.
+// TestOutputThatNobodyReads: a list that goes to a pipe without a reader holds nobody up once the
+// verb is to end. All of it arrives where somebody reads, and what is no pipe is left as it is.
 func TestOutputThatNobodyReads(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
