@@ -286,12 +286,13 @@ func ofDave(t *testing.T, ll *labtest.Lab) {
 		}
 		// Who copies it ends with it: the journal may not find out any more of which unit it was.
 		l.Eventually("root", "journalctl -q -o cat CONTAINER_NAME=his | grep 'heard it'", time.Minute)
-		// What the container says is its own affair only.
-		l.WriteFile("root", "/home/dave/say", say("MAINPID=1\nSTATUS=a")+"\n"+say("READY=1")+"\nsystemd-notify --status=done\nmkdir -p /sys/fs/cgroup/a/b && echo 0 >/sys/fs/cgroup/a/b/cgroup.procs && echo below\nexec sleep infinity\n")
+		// What the container says is its own affair only. From a user the manager takes no process of
+		// others for the main one anyway; but it would believe an error.
+		l.WriteFile("root", "/home/dave/say", say("MAINPID=1\nERRNO=7\nSTATUS=a")+"\n"+say("READY=1")+"\nsystemd-notify --status=done\nmkdir -p /sys/fs/cgroup/a/b && echo 0 >/sys/fs/cgroup/a/b/cgroup.procs && echo below\nexec sleep infinity\n")
 		start("StopTimeout=1\nNetwork=none\nNotify=true\nPodmanArgs=--privileged\nVolume=/usr:/usr:ro\nVolume=/usr/lib:/lib:ro\nVolume=/usr/lib64:/lib64:ro\nVolume=/home/dave/say:/say:ro\nExec=sh /say\n")
 		l.Eventually("root", "systemctl show -P StatusText his | grep -x done && journalctl -q -o cat -u his | grep below", time.Minute)
-		if got := l.MustRun("root", "systemctl show -P MainPID his"); got == "1" || got == "0" {
-			t.Errorf("the main process is %s", got)
+		if got := strings.Fields(l.MustRun("root", "systemctl show -P MainPID -P StatusErrno his")); len(got) != 2 || got[0] == "1" || got[0] == "0" || got[1] != "0" {
+			t.Errorf("the main process and the error are %q", got)
 		}
 		// It has cgroups of its own, and goes with them.
 		l.MustRun("root", "systemctl stop his; "+his("test -z \"$(podunit ps -aq)\""))
