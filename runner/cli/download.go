@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -21,11 +20,8 @@ func Download(ctx context.Context, address string, limit int64) ([]byte, http.He
 	ctx, cancel := context.WithTimeout(ctx, downloadTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if bad := (*url.Error)(nil); errors.As(err, &bad) {
-		err = fmt.Errorf("an address of the web: %w", bad.Err)
-	}
-	if err != nil {
-		return nil, nil, err
+	if err != nil { // which shows a part of the address: it may be one of the password
+		return nil, nil, errors.New("it is no address of the web, as https://HOST/FILE; in a password %2F stands for a /, %25 for a % and %40 for an @")
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -141,7 +141,7 @@ func (e *Env) redirect() error {
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
-	if e.Stdout != os.Stdout { // a test's
+	if p, ok := e.Stdout.(*pipe); e.Stdout != os.Stdout && (!ok || p.to != os.Stdout) { // a test's
 		e.Stdout = f
 		return nil
 	}

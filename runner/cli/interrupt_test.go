@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -44,6 +45,52 @@ func TestInterruptible(t *testing.T) {
 	// Who heeds the context may say so.
 	if err := Interruptible(ctx, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestOutputThatNobodyReads: a list that goes to a pipe without a reader holds nobody up once the
+// verb is to end. All of it arrives where somebody reads, and what is no pipe is left as it is.
+func TestOutputThatNobodyReads(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	out := output(ctx, writer)
+	list := bytes.Repeat([]byte("a line\n"), 1<<17)
+	go func() { _, _ = out.Write(list) }()
+	got := make([]byte, len(list))
+	if _, err := io.ReadFull(reader, got); err != nil || !bytes.Equal(got, list) {
+		t.Errorf("the reader has another list: %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := out.Write(list)
+		ended <- err
+	}()
+	if _, err := reader.Read(got[:1]); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for ever")
+	}
+	if n, err := out.Write([]byte("x")); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("and then: %d, %v", n, err)
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "list"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if out := output(ctx, file); out != io.Writer(file) {
+		t.Errorf("a file is taken for a pipe: %T", out)
 	}
 }
 

@@ -100,7 +100,7 @@ func Main(p Program) {
 			cancel(fmt.Errorf("given up (%s)", s))
 		}
 	}()
-	e := &Env{Program: p, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, User: rootless.Enter(), Called: os.Args[0]}
+	e := &Env{Program: p, Stdin: os.Stdin, Stdout: output(ctx, os.Stdout), Stderr: os.Stderr, Lookup: os.LookupEnv, User: rootless.Enter(), Called: os.Args[0]}
 	e.releaseSignals = sync.OnceValue(func() error {
 		signal.Stop(signals)
 		close(signals)

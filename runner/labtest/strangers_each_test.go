@@ -147,8 +147,8 @@ func noFiles(t *testing.T, p person) {
 	got := p.do(`C=~/.config/podunit; [ $(id -u) != 0 ] || C=/etc/podunit; rm -rf odd; mkdir odd; cd odd; mkfifo pipe; ln -s /dev/zero device; echo A=b >file; ln -s file link; truncate -s 2G endless; I=` + image + `
 		for f in pipe device link endless; do for v in "run --rm --env-file $PWD/$f" "run --rm --label-file $PWD/$f" "create --env-file $PWD/$f"; do
 			timeout -k 5 60 podunit $v --network none $I true >said 2>&1; s=$?; [ $s = 125 ] && grep -q "/odd/$f" said || { echo "[$s] $v"; cat said; }; done; done
-		for f in pipe device endless; do mkdir -p $C; rm -f $C/podunit.conf; case $f in pipe) mkfifo $C/podunit.conf ;; *) cp -d $f $C/podunit.conf ;; esac
-			timeout -k 5 60 podunit auto-update --dry-run >said 2>&1; s=$?; [ $s = 0 ] || [ $s = 125 ] || { echo "[$s] settings: $f"; cat said; }; grep -q podunit.conf said || echo "nothing of $f"; done; rm -f $C/podunit.conf
+		for f in pipe device endless; do mkdir -p $C; rm -f $C/podunit.conf; w='not a regular file'; case $f in pipe) mkfifo $C/podunit.conf ;; endless) w='larger than 1 MiB'; cp -d $f $C/podunit.conf ;; *) cp -d $f $C/podunit.conf ;; esac
+			timeout -k 5 60 podunit auto-update --dry-run >said 2>&1; s=$?; [ $s = 0 ] || [ $s = 125 ] || { echo "[$s] settings: $f"; cat said; }; grep -q "podunit.conf: it is $w" said || { echo "not why $f is none"; head -c 1000 said; }; done; rm -f $C/podunit.conf
 		echo precious >kept; ln -s kept pid; podunit run --rm --network none --pidfile $PWD/pid $I true; cat kept; [ -L pid ] && echo "a link is followed"
 		podunit create -q --name cr --creds me:hunter2 $I true >/dev/null; podunit inspect cr | grep hunter2; grep -rls hunter2 ~/.local/share/containers/storage $(podunit info -f '{{.Store.GraphRoot}}') $XDG_RUNTIME_DIR; podunit rm cr >/dev/null; rm -rf ~/odd`)
 	if got != "precious" {
@@ -289,6 +289,13 @@ func dripping(t *testing.T, p person) {
 	if strings.ContainsAny(got, "\x1b\x07") || strings.Contains(got, "\nforged") || !strings.Contains(got, "forged: line") {
 		t.Errorf("%q", got)
 	}
+	// systemctl writes what it says there on terminals as it is.
+	p.unit("slow.container", "Image=localhost:5001/redis\n")
+	got = p.manage(p.systemctl + " start slow 2>/dev/null; " + p.systemctl + " show -P StatusText slow; " + p.systemctl + " reset-failed slow || true")
+	if strings.ContainsAny(got, "\x1b\x07") || !strings.HasPrefix(got, "error: localhost:5001/redis") {
+		t.Errorf("%q", got)
+	}
+	p.drop("slow.container")
 	// Only SIGKILL ends this one, and it has all the time it wants; who asks for its end can go.
 	p.unit("deaf.container", "Image="+image+"\nContainerName=deaf\nNetwork=none\nStopTimeout=1000\nExec=sh -c 'trap \"\" TERM; echo up; while :; do sleep 1; done'\n")
 	p.manage(p.systemctl + " start deaf")

@@ -224,6 +224,8 @@ func pipes(t *testing.T, l *labtest.Lab) {
 		t export -o p piped & t save -o p `+image+` & t save --format oci-archive -o p `+image+` & t volume export -o p piped & wait
 		podunit export piped | { head -c 1 >begun; sleep 60; } & until [ -s begun ]; do sleep 0.1; done; pkill -TERM -x -f 'podunit export piped' || echo "no export to end"
 		for i in $(seq 300); do pgrep -x -f 'podunit export piped' >/dev/null || break; sleep 0.1; done; pkill -KILL -x -f 'podunit export piped' && echo "deaf: export without a reader"; pkill -x -f 'sleep 60'; wait
+		rm begun; podunit volume ls --format '{{printf "%150000s" .Name}}' | { head -c 1 >begun; sleep 60; } & until [ -s begun ]; do sleep 0.1; done; pkill -TERM -x -f 'podunit volume ls --format .*' || echo "no list to end"
+		for i in $(seq 300); do pgrep -x -f 'podunit volume ls --format .*' >/dev/null || break; sleep 0.1; done; pkill -KILL -x -f 'podunit volume ls --format .*' && echo "deaf: a list without a reader"; pkill -x -f 'sleep 60'; wait
 		podunit rm piped >/dev/null; podunit volume rm piped >/dev/null; podunit ps -aq
 		c=~/.config/containers; mkdir -p $c; for f in containers.conf storage.conf registries.conf policy.json auth.json; do
 			mkfifo $c/$f; for v in ps info doctor 'rmi nosuch' 'logout localhost:5000'; do timeout -k 60 2 podunit $v >/dev/null 2>&1 || [ $? != 137 ] || echo "deaf: $f, $v" & done; wait; rm $c/$f
@@ -284,12 +286,13 @@ func ofDave(t *testing.T, ll *labtest.Lab) {
 		}
 		// Who copies it ends with it: the journal may not find out any more of which unit it was.
 		l.Eventually("root", "journalctl -q -o cat CONTAINER_NAME=his | grep 'heard it'", time.Minute)
-		// What the container says is its own affair only.
-		l.WriteFile("root", "/home/dave/say", say("MAINPID=1\nSTATUS=a")+"\n"+say("READY=1")+"\nsystemd-notify --status=done\nmkdir -p /sys/fs/cgroup/a/b && echo 0 >/sys/fs/cgroup/a/b/cgroup.procs && echo below\nexec sleep infinity\n")
+		// What the container says is its own affair only. From a user the manager takes no process of
+		// others for the main one anyway; but it would believe an error.
+		l.WriteFile("root", "/home/dave/say", say("MAINPID=1\nERRNO=7\nSTATUS=a")+"\n"+say("READY=1")+"\nsystemd-notify --status=done\nmkdir -p /sys/fs/cgroup/a/b && echo 0 >/sys/fs/cgroup/a/b/cgroup.procs && echo below\nexec sleep infinity\n")
 		start("StopTimeout=1\nNetwork=none\nNotify=true\nPodmanArgs=--privileged\nVolume=/usr:/usr:ro\nVolume=/usr/lib:/lib:ro\nVolume=/usr/lib64:/lib64:ro\nVolume=/home/dave/say:/say:ro\nExec=sh /say\n")
 		l.Eventually("root", "systemctl show -P StatusText his | grep -x done && journalctl -q -o cat -u his | grep below", time.Minute)
-		if got := l.MustRun("root", "systemctl show -P MainPID his"); got == "1" || got == "0" {
-			t.Errorf("the main process is %s", got)
+		if got := strings.Fields(l.MustRun("root", "systemctl show -P MainPID -P StatusErrno his")); len(got) != 2 || got[0] == "1" || got[0] == "0" || got[1] != "0" {
+			t.Errorf("the main process and the error are %q", got)
 		}
 		// It has cgroups of its own, and goes with them.
 		l.MustRun("root", "systemctl stop his; "+his("test -z \"$(podunit ps -aq)\""))

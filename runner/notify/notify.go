@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/podunit/podunit/runner/terminal"
 	"golang.org/x/sys/unix"
 )
 
@@ -143,7 +144,8 @@ func (s Socket) send(msg, rights []byte) error {
 	return nil
 }
 
-// oneLine keeps a text inside its assignment: a newline would start another.
+// oneLine keeps a text inside its assignment: a newline would start another. systemctl writes it on
+// terminals as it is, and it may have words of a registry or of a container in it.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	return terminal.Line(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " "))
 }

@@ -76,6 +76,19 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestStrangersStatus: what a registry answers and a check prints does nothing to the terminal of who
+// asks for the status of the unit.
+func TestStrangersStatus(t *testing.T) {
+	const words = "größe 日本\x1b]0;title\a\x9b31m\u202e\r\nREADY=1"
+	const want = `größe 日本\x1b]0;title\a\x9b31m\u202e READY=1`
+	if got := Status(words); got != "STATUS="+want {
+		t.Errorf("%q", got)
+	}
+	if got := Ready(words); strings.Join(got, "|") != "READY=1|STATUS="+want {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestZeroSaysNothing(t *testing.T) {
 	s := FromEnv(env(""))
 	if s.Present() {

@@ -91,6 +91,7 @@ func clock(t *testing.T, l *labtest.Lab) {
 // full: a pull into a disk without room says so and leaves nothing, and what there is goes on.
 func full(t *testing.T, l *labtest.Lab) {
 	const store = "~bob/.local/share/containers"
+	t.Cleanup(func() { l.Run("root", "umount -l "+store) }) // the next part has another disk there
 	l.MustRun("root", "truncate --size 40M /var/small && mkfs.ext4 -q /var/small && runuser -u bob -- mkdir -p "+store+" && mount -o loop /var/small "+store+" && chown bob:bob "+store)
 	l.MustRun("bob", "podunit pull -q "+image+" && podunit run -d --network none --name stays "+image+" sleep infinity")
 	used := l.MustRun("bob", "df --output=used "+store+" | tail -n 1")

@@ -52,6 +52,9 @@ func TestVMNFS(t *testing.T) {
 		// mount.nfs tries for two minutes, a play for less.
 		{name: "the server of a YAML is off", user: "root", script: nfs + "systemctl stop nfs-server; yaml 127.0.0.1; podunit kube play --network none nas.yaml; echo $?; podunit ps -aq; podunit pod ps -q; podunit volume ls -q; left; systemctl start nfs-server",
 			want: "~volume nas-v: mount: 127.0.0.1:/srv/nas has not answered: "},
+		{name: "a storage on it", user: "root", script: nfs + "mount -t nfs 127.0.0.1:/srv/nas /mnt && podunit --root /mnt/store run --rm --network none $I true; echo $?; ls -d /srv/nas/store 2>/dev/null; umount /mnt; left",
+			want: "podunit: error: containers storage /mnt/store: it is on NFS, which other machines may mount, too\n" +
+				"  hint: boots, locks and containers of two machines would get mixed up: put the storage on a disk of this machine with graphroot in ~/.config/containers/storage.conf, or /etc/containers/storage.conf for root\n125"},
 		{name: "a user", user: "alice", script: nfs + "yaml 127.0.0.1; podunit kube play --network none nas.yaml; echo $?; podunit volume create --opt type=nfs --opt device=127.0.0.1:/srv/nas far; echo $?",
 			want: "~only root can mount NFS"},
 	})

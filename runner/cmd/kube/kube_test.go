@@ -46,11 +46,11 @@ func TestYAMLOfTheWeb(t *testing.T) {
 	if err != nil || len(got) != 1 || string(got[0].Data) != "kind: Pod" || got[0].Name != strings.Replace(at, "hidden", "xxxxx", 1)+"/pod.yaml" {
 		t.Errorf("%v, %v", got, err)
 	}
-	for i, address := range []string{at + "/other.yaml", at + "/pod.yaml", at + "/%zz"} {
+	for i, address := range []string{at + "/other.yaml", at + "/pod.yaml", at + "/%zz", "https://me:hidden/x@host/", "https://me:hidden?x@host/", "https://me:%hidden@host/"} {
 		if i == 1 {
 			server.Close()
 		}
-		if _, err := sources(t.Context(), &cli.Env{}, []string{address}); err == nil || strings.Contains(err.Error(), "hidden") {
+		if _, err := sources(t.Context(), &cli.Env{}, []string{address}); err == nil || strings.Contains(err.Error(), "hi") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 // place. The libraries would read a device until there is no memory left.
 func TestGivenFiles(t *testing.T) {
 	dir := t.TempDir()
-	huge, pipe := filepath.Join(dir, "huge"), filepath.Join(dir, "pipe")
-	if err := errors.Join(os.WriteFile(huge, nil, 0o600), os.Truncate(huge, credentialsLimit+1), unix.Mkfifo(pipe, 0o600)); err != nil {
+	huge, large, pipe := filepath.Join(dir, "huge"), filepath.Join(dir, "large"), filepath.Join(dir, "pipe")
+	if err := errors.Join(os.WriteFile(huge, nil, 0o600), os.Truncate(huge, 8<<20+1), os.WriteFile(large, nil, 0o600), os.Truncate(large, 1<<20+1), unix.Mkfifo(pipe, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]error{huge: safe.ErrTooLarge, "/dev/zero": safe.ErrNotRegular, pipe: safe.ErrNotRegular} {
@@ -37,7 +37,7 @@ func TestGivenFiles(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"ca.crt", "client.cert", "client.key"} {
-		for file, want := range map[string]error{huge: safe.ErrTooLarge, "/dev/zero": safe.ErrNotRegular, pipe: safe.ErrNotRegular, "/dev/null": nil} {
+		for file, want := range map[string]error{large: safe.ErrTooLarge, "/dev/zero": safe.ErrNotRegular, pipe: safe.ErrNotRegular, "/dev/null": nil} {
 			certs := t.TempDir()
 			if err := os.Symlink(file, filepath.Join(certs, name)); err != nil {
 				t.Fatal(err)
@@ -58,7 +58,7 @@ func TestGivenFiles(t *testing.T) {
 			}
 		}
 	}
-	for _, word := range []string{huge, huge + ":pass=x", "jwe:" + huge, dir + "/none:file=" + huge} {
+	for _, word := range []string{large, large + ":pass=x", "jwe:" + large, dir + "/none:file=" + large} {
 		if _, err := decryption(image.PullOptions{DecryptionKeys: []string{word}}); !errors.Is(err, safe.ErrTooLarge) {
 			t.Errorf("decryption key %s: %v", word, err)
 		}
@@ -66,8 +66,14 @@ func TestGivenFiles(t *testing.T) {
 			t.Errorf("encryption key %s: %v", word, err)
 		}
 	}
-	if _, err := (SendOptions{SignKey: huge}).copying(); !errors.Is(err, safe.ErrTooLarge) {
+	if _, err := (SendOptions{SignKey: large}).copying(); !errors.Is(err, safe.ErrTooLarge) {
 		t.Errorf("key to sign with: %v", err)
+	}
+	if _, err := (SendOptions{SignKey: "/dev/zero"}).copying(); !errors.Is(err, safe.ErrNotRegular) {
+		t.Errorf("a device to sign with: %v", err)
+	}
+	if err := Credentials(large); err != nil {
+		t.Errorf("credentials may have more: %v", err)
 	}
 	// A key may come through a pipe.
 	if _, err := (SendOptions{SignKey: pipe}).copying(); err != nil {
