@@ -284,9 +284,9 @@ end=$((SECONDS + %[6]d)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s ||
 : >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of), cmp.Or(c.within, 200))
 }
 
-// cut does a round of the case, and returns the call before which podunit was killed, or nothing if
-// there were not so many, and what is wrong then.
-func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []string) {
+// cut does a round of the case, and returns how many calls there were, the last one, before which
+// podunit was killed if it is the number at, and what is wrong then.
+func (l *Lab) cut(c cutCase, prune string, at int) (n int, call, wrong string, files []string) {
 	l.t.Helper()
 	or := func(s string) string {
 		if s == "" {
@@ -301,11 +301,16 @@ func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []
 	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), again, or(c.undo), prune, places[l.user])
 	script := cutShell[l.user] + fmt.Sprintf(`user %s >/root/said 2>&1 || { cat /root/said; exit 3; }
 %s
-if [ "$(wc -l </root/calls)" = %d ]; then tail -n 1 /root/calls; elif [ $status != 0 ]; then cat /root/said; exit 4; else echo; fi
+n=$(wc -l </root/calls)
+if [ $n != %d ] && [ $status != 0 ]; then cat /root/said; exit 4; fi
+echo $n $(tail -n 1 /root/calls)
 user %s`, quoted("set -e; "+or(c.before)), cutVerb(c, at), at, quoted(judge))
 	out, stderr, code := l.Command(machine.Command{User: "root", Args: []string{script}, Timeout: 10 * time.Minute})
 	if code != 3 && code != 4 { // they have failed before
 		call, out, _ = strings.Cut(out, "\n")
+		var number string
+		number, call, _ = strings.Cut(call, " ")
+		n, _ = strconv.Atoi(number) // 0 if the script has failed before it
 	}
 	for line := range strings.Lines(out) {
 		if name, ok := strings.CutPrefix(line, "file "); ok {
@@ -321,7 +326,7 @@ user %s`, quoted("set -e; "+or(c.before)), cutVerb(c, at), at, quoted(judge))
 		wrong += l.MustRun("root", "journalctl -n 60 -o short-precise | cut -d ' ' -f 3,5-")
 	}
 	slices.Sort(files)
-	return call, wrong, files
+	return n, call, wrong, files
 }
 
 // TestCuts kills each verb before each of its writes, whether people type it or units execute it:
@@ -368,12 +373,13 @@ done`
 	l.MustRun(l.user, "cd cuts; "+endC+" && "+endP+" && podunit volume rm cv && podunit network rm cn && podunit secret rm cs && podunit manifest rm cl && podunit artifact rm localhost/ca:1 && podunit quadlet rm q.container")
 }
 
-// cuts does all rounds of a case, each of which ends with the prune.
+// cuts does all rounds of a case, each of which ends with the prune. Where a round has fewer writes
+// than one without a kill, because less was to do, the next ones are done all the same.
 func (l *Lab) cuts(t *testing.T, c cutCase, prune string) {
-	if _, wrong, _ := l.cut(c, prune, 0); wrong != "" {
+	if _, _, wrong, _ := l.cut(c, prune, 0); wrong != "" {
 		t.Fatalf("without a kill: %s", wrong)
 	}
-	_, wrong, files := l.cut(c, prune, 0)
+	writes, _, wrong, files := l.cut(c, prune, 0)
 	before := l.settled()
 	if wrong != "" {
 		t.Fatalf("without a kill: %s", wrong)
@@ -386,18 +392,23 @@ func (l *Lab) cuts(t *testing.T, c cutCase, prune string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kills, last := 0, 0
 	for at := from; ; at += every {
-		call, wrong, now := l.cut(c, prune, at)
-		if call == "" {
+		n, call, wrong, now := l.cut(c, prune, at)
+		if n != at {
 			if wrong != "" {
-				t.Errorf("without a kill, after %d of them: %s", at-every, wrong)
+				t.Errorf("without a kill, after %d of them, with %d writes: %s", kills, n, wrong)
 			}
-			t.Logf("killed before %d writes, the last one %d", (at-from)/every, at-every)
-			if at == from {
-				t.Errorf("there is no write %d", from)
+			if at <= writes && n > 0 {
+				continue
+			}
+			t.Logf("%d writes, killed before %d of them, the last one %d", writes, kills, last)
+			if kills == 0 {
+				t.Error("it was never killed")
 			}
 			return
 		}
+		kills, last = kills+1, at
 		if wrong != "" || !slices.Equal(files, now) {
 			t.Errorf("killed before call %d, %s:\n%s%s", at, call, wrong, strings.Join(added(files, now), ""))
 		}
