@@ -82,7 +82,10 @@ func (e *Env) Status(text string) {
 
 // Host is what the meaning of a command line depends on besides its words.
 func (e *Env) Host() spec.Host {
-	conf, _ := e.readConf() // what is wrong with it, Open says
+	conf, err := e.readConf() // what is wrong with it, Open says
+	if err == nil {
+		_ = service.LogAsSaid(conf, e.Modules) // which reads what could be read
+	}
 	return spec.Host{Environ: os.Environ(), Dir: directory(), Config: conf}
 }
 

@@ -3,9 +3,13 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
 )
 
 // TestLoginName goes by the user ID, whatever sudo(8) left in the environment; the environment knows
@@ -15,6 +19,21 @@ func TestLoginName(t *testing.T) {
 		e := &Env{User: rootless.Identity{UID: uid}, Lookup: func(name string) (string, bool) { return "carol", name == "USER" }}
 		if got := e.LoginName(); got != want {
 			t.Errorf("%d: %q, want %q", uid, got, want)
+		}
+	}
+}
+
+// TestLogDriverOfTheFiles: the library's own choice for a user who cannot read the journal is none.
+func TestLogDriverOfTheFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "containers.conf")
+	t.Setenv("CONTAINERS_CONF", file)
+	for text, want := range map[string]string{"": "", "log_driver='k8s-file'\n": spec.LogFile} {
+		if err := os.WriteFile(file, []byte("[containers]\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e := &Env{conf: &config.Config{Containers: config.ContainersConfig{LogDriver: spec.LogFile}}}
+		if got := e.Host().Config.Containers.LogDriver; got != want {
+			t.Errorf("a file with %q: %q, want %q", text, got, want)
 		}
 	}
 }

@@ -201,17 +201,20 @@ func ReadConf(modules []string) (*config.Config, error) {
 	if err != nil {
 		return nil, hint.With(err, "see containers.conf(5)")
 	}
-	if conf.Containers.LogDriver == spec.LogFile {
-		// It is also what a user has without a word who cannot read the journal's files.
-		said, err := runc.Said(modules)
-		if err != nil {
-			return nil, err
-		}
-		if said.Containers.LogDriver == "" {
-			conf.Containers.LogDriver = ""
-		}
-	}
 	return conf, nil
+}
+
+// LogAsSaid reads the files again, for who starts something: the log driver k8s-file is also what the
+// library gives a user who cannot read the journal's files, and is taken out where no file names it.
+func LogAsSaid(conf *config.Config, modules []string) error {
+	if conf.Containers.LogDriver != spec.LogFile {
+		return nil
+	}
+	said, err := runc.Said(modules)
+	if err == nil && said.Containers.LogDriver == "" {
+		conf.Containers.LogDriver = ""
+	}
+	return err
 }
 
 // newEngine puts an engine together.
