@@ -136,7 +136,7 @@ const (
 `
 	playCron = `{apiVersion: batch/v1, kind: CronJob, metadata: {name: kc}, spec: {schedule: "5 4 1 1 *", jobTemplate: {spec: {template: {spec: {restartPolicy: OnFailure, containers: [{name: c, image: "` + image + `", command: ["true"]}]}}}}}}
 `
-	runsK  = "podunit exec kp-c grep alpha /f/a && podunit exec kp-c ls /m && $S is-active xk kp-c kp-pod"
+	runsK  = "podunit exec kp-c grep alpha /f/a && podunit exec kp-c ls /m && [ \"$($S is-active xk kp-c kp-pod | sort -u)\" = active ]"
 	plainK = "podunit exec kp-c true && $S is-active xk && $S is-active kp-c"
 	goneK  = "! podunit pod exists kp && ! podunit container exists kp-c && ! $S is-active xk && ! ls $(podunit info -f '{{.Store.GraphRoot}}')/podunit/kube/plays/*.json"
 	endK   = "$S stop xk; ! podunit pod exists kp; rm u.yaml; " + dropQ

@@ -127,20 +127,21 @@ done`
 	})
 	t.Run("a pod beside who has the lock", func(t *testing.T) {
 		// A round is lost in which the service has listed the process before we have the lock.
-		const script = `u=$XDG_RUNTIME_DIR/podunit/userns; id=$(podunit pod create --network none --name pk); exec 9>>$u/lock
+		const script = `u=$XDG_RUNTIME_DIR/podunit/userns; id=$(podunit pod create --network none --name pk); mkdir -p list; cd list
 listed() { for f in $u/[0-9]*; do [ "$(cat /proc/${f##*/}/comm 2>/dev/null)" != podunit-infra ] || return 0; done; return 1; }
 starting() { for f in $u/[0-9]*; do p=${f##*/}; case $(tr '\0' ' ' 2>/dev/null </proc/$p/cmdline) in *"pod start $id "*) return 0;; esac; done 2>/dev/null; return 1; }
 waits() { grep -qs -e "-> FLOCK .* $p .*:$(stat -c %i $u/lock) " /proc/locks; }
 for round in $(seq 60); do
-	podunit pod start pk >/dev/null 9>&- &
-	until starting || ! kill -0 $! 2>/dev/null; do :; done
-	flock 9
+	rm -f held go; podunit pod start pk >/dev/null & starts=$!
+	until starting || ! kill -0 $starts 2>/dev/null; do :; done
+	flock $u/lock sh -c ': >held; until [ -e go ]; do sleep 0.05; done' & holds=$!
+	until [ -e held ]; do :; done
 	if ! listed; then
-		until waits || listed || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
+		until waits || listed || ! kill -0 $starts 2>/dev/null; do sleep 0.01; done
 		waits && ! listed && echo it waits || echo it does not wait
 		won=1
 	fi
-	flock -u 9; wait $! || echo "status $?"
+	: >go; wait $holds; wait $starts || echo "status $?"
 	i=$(pgrep -u alice -x podunit-infra); [ "$(cat $u/$i)" = "$(stat -L -c %i /proc/$i/ns/user)" ] || echo "it is not listed: $(grep . $u/[0-9]*)"
 	podunit pod stop -t 0 pk >/dev/null
 	[ -z "$won" ] || break

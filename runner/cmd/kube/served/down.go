@@ -36,6 +36,7 @@ or that another tool has made.`,
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "remove the volumes, too")
 	cmd.Flags().BoolVar(&own, "service-container", false, "for .kube files: what this unit has played, and nothing that others have under the same names")
+	_ = cmd.Flags().MarkHidden("service-container") // it is there, as that of play
 	return cmd
 }
 
