@@ -312,7 +312,7 @@ func (n *Network) Rejoin(ctx context.Context) error {
 	if n.bridge == nil || !n.bridge.Lost() {
 		return nil
 	}
-	again, err := reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers)
+	again, err := reconnect(ctx, n.req.Dir, n.Open, n.req.Bridge.Servers)
 	if again != nil {
 		n.bridge = again
 	}
