@@ -182,8 +182,8 @@ func addresses(all []net.IP) []netip.Addr {
 }
 
 // Reconnect makes the links of a container or pod again after the namespace of its networks was
-// lost. Its own is that of its first process. The remains of the old links are removed first. A container or pod that
-// is on no named network, or has yet to be connected, is left alone.
+// lost. Its own is that of its first process. The remains of the old links are removed first. A
+// container or pod that is on no named network, or has yet to be connected, is left alone.
 func Reconnect(ctx context.Context, dir string, pid int, ticks uint64, servers netavark.Servers) error {
 	_, err := reconnect(ctx, dir, func() (*os.File, error) { return netns.OpenOf(pid, ticks) }, servers)
 	return err

@@ -61,8 +61,8 @@ func TestJoined(t *testing.T) {
 	}
 }
 
-// TestJoinedThatHasEnded: whatever has the process ID of a container by now is not joined in its stead,
-// neither at the look at its addresses nor later.
+// TestJoinedThatHasEnded: whatever has the process ID of a container by now is not joined in its
+// stead, neither at the look at its addresses nor later.
 func TestJoinedThatHasEnded(t *testing.T) {
 	path := process.Namespace(os.Getpid(), "net")
 	for name, j := range map[string]Joined{

@@ -221,8 +221,8 @@ func (n *Network) Mode() string { return n.req.Network.Mode }
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (n *Network) Path() string { return n.result.Path }
 
-// Open opens the network namespace, once Made says that it is there; nil is the host's. It fails where
-// the network is that of a container which has ended.
+// Open opens the network namespace, once Made says that it is there; nil is the host's. It fails
+// where the network is that of a container which has ended.
 func (n *Network) Open() (*os.File, error) {
 	switch {
 	case n.result.Path == "":
