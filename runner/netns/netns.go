@@ -91,6 +91,22 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
+// OpenOf opens the network namespace of the process that started at that time: see process.Alive. The
+// error is ErrEnded if that has ended, whose number may be another one's by now.
+func OpenOf(pid int, ticks uint64) (*os.File, error) {
+	ns, err := Open(process.Namespace(pid, "net"))
+	if !process.Alive(pid, ticks) { // asked after it was opened, so what is open is its own
+		if err == nil {
+			ns.Close()
+		}
+		return nil, ErrEnded
+	}
+	return ns, err
+}
+
+// ErrEnded says that a process has ended whose namespace was to be opened.
+var ErrEnded = errors.New("its first process has ended meanwhile")
+
 // Drop undoes New; nothing there is no error. The namespace itself lives as long as a process or
 // a descriptor is in it.
 func Drop(path string) error {

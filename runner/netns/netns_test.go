@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/process"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,6 +30,24 @@ func TestOpen(t *testing.T) {
 		}
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// TestOpenOf: what has the number of a process by now is not opened in its stead.
+func TestOpenOf(t *testing.T) {
+	ticks := process.StartTicks(os.Getpid())
+	f, err := OpenOf(os.Getpid(), ticks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for name, of := range map[string]struct {
+		pid   int
+		ticks uint64
+	}{"another one": {os.Getpid(), ticks + 1}, "nobody": {1 << 30, ticks}} {
+		if f, err := OpenOf(of.pid, of.ticks); f != nil || !errors.Is(err, ErrEnded) {
+			t.Errorf("%s: %v, %v", name, f, err)
 		}
 	}
 }

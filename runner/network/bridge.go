@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/podunit/podunit/runner/netns"
@@ -181,22 +182,22 @@ func addresses(all []net.IP) []netip.Addr {
 }
 
 // Reconnect makes the links of a container or pod again after the namespace of its networks was
-// lost. Its own is at path. The remains of the old links are removed first. A container or pod that
-// is on no named network, or has yet to be connected, is left alone.
-func Reconnect(ctx context.Context, dir, path string, servers netavark.Servers) error {
-	_, err := reconnect(ctx, dir, path, servers)
+// lost. Its own is that of its first process. The remains of the old links are removed first. A
+// container or pod that is on no named network, or has yet to be connected, is left alone.
+func Reconnect(ctx context.Context, dir string, pid int, ticks uint64, servers netavark.Servers) error {
+	_, err := reconnect(ctx, dir, func() (*os.File, error) { return netns.OpenOf(pid, ticks) }, servers)
 	return err
 }
 
 // reconnect is Reconnect; it returns the connection, nil if there is none.
-func reconnect(ctx context.Context, dir, path string, servers netavark.Servers) (*netavark.Connection, error) {
+func reconnect(ctx context.Context, dir string, open func() (*os.File, error), servers netavark.Servers) (*netavark.Connection, error) {
 	c, err := netavark.Read(dir)
 	if err != nil || c == nil || c.Answer == nil {
 		return nil, err
 	}
-	ns, err := netns.Open(path)
+	ns, err := open()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect %s again: %w", c.Name, err)
 	}
 	defer ns.Close()
 	if err := c.Connect(ctx, dir, ns, servers); err != nil {

@@ -4,15 +4,14 @@ package network
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/netns"
-	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -28,21 +27,15 @@ type Joined struct {
 	Ticks uint64
 }
 
-// Open opens its network namespace. It fails if the container has ended since it was found: the
-// number of its process may be another one's by now.
+// Open opens its network namespace. The error is netns.ErrEnded if the container has ended since it
+// was found.
 func (j Joined) Open() (*os.File, error) {
-	ns, err := netns.Open(process.Namespace(j.PID, "net"))
-	if err == nil && process.Alive(j.PID, j.Ticks) { // after it was opened, so that is its own
-		return ns, nil
+	ns, err := netns.OpenOf(j.PID, j.Ticks)
+	if err != nil {
+		return nil, hint.With(fmt.Errorf("--network container:%s: %w", j.Name, err), "podunit start %s", j.Name)
 	}
-	if err == nil {
-		ns.Close()
-	}
-	return nil, fmt.Errorf("--network container:%s: %w", j.Name, ErrJoinedEnded)
+	return ns, nil
 }
-
-// ErrJoinedEnded says that the container whose network is joined has ended.
-var ErrJoinedEnded = errors.New("the container has ended meanwhile; start it first")
 
 // WriteHosts writes the /etc/hosts of the container that joins: the entries that it asks for, what
 // the other one has, and a line for its own names. host is the address of the machine.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
@@ -60,8 +61,8 @@ func TestJoined(t *testing.T) {
 	}
 }
 
-// TestJoinedThatHasEnded: whatever has the process ID of a container by now is not joined in its stead,
-// neither at the look at its addresses nor later.
+// TestJoinedThatHasEnded: whatever has the process ID of a container by now is not joined in its
+// stead, neither at the look at its addresses nor later.
 func TestJoinedThatHasEnded(t *testing.T) {
 	path := process.Namespace(os.Getpid(), "net")
 	for name, j := range map[string]Joined{
@@ -85,11 +86,11 @@ func TestJoinedThatHasEnded(t *testing.T) {
 			ns.Close()
 			continue
 		}
-		if ns != nil || !errors.Is(err, ErrJoinedEnded) || !strings.HasPrefix(err.Error(), "--network container:vpn: ") {
+		if ns != nil || !errors.Is(err, netns.ErrEnded) || !strings.HasPrefix(err.Error(), "--network container:vpn: ") {
 			t.Errorf("%s: %v, %v", name, ns, err)
 		}
 		_, err = Start(t.Context(), Request{Network: spec.Network{Mode: spec.NetNS, Path: path}, Joined: &j, Config: &config.Config{}})
-		if !errors.Is(err, ErrJoinedEnded) {
+		if !errors.Is(err, netns.ErrEnded) {
 			t.Errorf("%s, at the start: %v", name, err)
 		}
 	}

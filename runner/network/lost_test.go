@@ -5,10 +5,13 @@ package network
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/network/netavark/netavarktest"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -47,10 +50,16 @@ func TestLostBeforeAProcess(t *testing.T) {
 			if got := named.Setups(); got != want {
 				t.Errorf("connected %d times, want %d", got, want)
 			}
+			if err := Reconnect(t.Context(), dir, os.Getpid(), process.StartTicks(os.Getpid())+1, netavark.Servers{}); !errors.Is(err, netns.ErrEnded) {
+				t.Errorf("one that has ended is connected again: %v", err)
+			}
 			// Its start and the namespace's unit may both connect it again.
 			again := make(chan error)
 			for range 2 {
-				go func() { again <- Reconnect(t.Context(), dir, n.Path(), netavark.Servers{}) }()
+				go func() {
+					_, err := reconnect(t.Context(), dir, n.Open, netavark.Servers{})
+					again <- err
+				}()
 			}
 			if err := errors.Join(<-again, <-again); err != nil {
 				t.Errorf("connected again twice: %v", err)

@@ -221,8 +221,8 @@ func (n *Network) Mode() string { return n.req.Network.Mode }
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (n *Network) Path() string { return n.result.Path }
 
-// Open opens the network namespace, once Made says that it is there; nil is the host's. It fails where
-// the network is that of a container which has ended.
+// Open opens the network namespace, once Made says that it is there; nil is the host's. It fails
+// where the network is that of a container which has ended.
 func (n *Network) Open() (*os.File, error) {
 	switch {
 	case n.result.Path == "":
@@ -312,7 +312,7 @@ func (n *Network) Rejoin(ctx context.Context) error {
 	if n.bridge == nil || !n.bridge.Lost() {
 		return nil
 	}
-	again, err := reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers)
+	again, err := reconnect(ctx, n.req.Dir, n.Open, n.req.Bridge.Servers)
 	if again != nil {
 		n.bridge = again
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 )
@@ -17,7 +18,7 @@ import (
 func TestInfraJoinsNobodyElse(t *testing.T) {
 	e, _, r, _ := running(t)
 	ended := network.Joined{Name: "vpn", PID: os.Getpid(), Ticks: process.StartTicks(os.Getpid()) + 1}
-	if infra, err := e.startInfra(r, ended.Open); infra != nil || !errors.Is(err, network.ErrJoinedEnded) {
+	if infra, err := e.startInfra(r, ended.Open); infra != nil || !errors.Is(err, netns.ErrEnded) {
 		t.Errorf("%+v, %v", infra, err)
 	}
 	cmd := exec.Command("true")

@@ -121,7 +121,7 @@ func (shared) Close() {}
 // where it does not.
 func (e *Engine) ExitCode() (code int, known bool) { return e.exitCode() }
 
-// ForgetRestarts has the manager count the restarts of a unit anew, and with them its delays.
+// ForgetRestarts has the manager count the starts of a unit anew, which its limit is for.
 func (e *Engine) ForgetRestarts(ctx context.Context, name string) error {
 	return e.withManager(ctx, func(m Manager) error { return m.ResetFailed(ctx, name) })
 }

@@ -380,7 +380,7 @@ func (e *Engine) reconnectOne(ctx context.Context, one connected, turn, limit ti
 	defer cancel()
 	servers := e.servers()
 	servers.Limit = turn
-	return network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), servers)
+	return network.Reconnect(ctx, one.dir, one.pid, one.ticks, servers)
 }
 
 // reconnectTurn is what each of them may take while others wait, and reconnectTime what all that
@@ -394,7 +394,8 @@ const (
 // connected is a container or pod that runs and is on named networks.
 type connected struct {
 	id, dir string
-	pid     int
+	pid     int // of its first process
+	ticks   uint64
 }
 
 // onNetworks lists the running containers and pods that are on named networks. With an error it
@@ -408,14 +409,14 @@ func (e *Engine) onNetworks() (all []connected, err error) {
 		}
 		s, err := e.Containers.Status(r.ID)
 		if errs = append(errs, err); s.PID != 0 {
-			all = append(all, connected{r.ID, e.Containers.Dir(r.ID), s.PID})
+			all = append(all, connected{r.ID, e.Containers.Dir(r.ID), s.PID, s.StartTicks})
 		}
 	}
 	pods, err := e.Pods.List()
 	errs = append(errs, err)
 	for _, p := range pods {
 		if s := e.Pods.Status(p); s.InfraPID != 0 && p.Spec.Named() {
-			all = append(all, connected{p.ID, e.Pods.Dir(p.ID), s.InfraPID})
+			all = append(all, connected{p.ID, e.Pods.Dir(p.ID), s.InfraPID, s.StartTicks})
 		}
 	}
 	return all, errors.Join(errs...)
@@ -465,7 +466,7 @@ func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, 
 	}
 	var done []string
 	for _, one := range all {
-		if err := network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers()); err != nil {
+		if err := network.Reconnect(ctx, one.dir, one.pid, one.ticks, e.servers()); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -20,7 +20,6 @@ import (
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network/netavark"
-	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -167,7 +166,10 @@ func (e *Engine) running(r container.Record, s container.Status) (*netavark.Conn
 	if err != nil {
 		return nil, nil, err
 	}
-	ns, err := netns.Open(process.Namespace(s.PID, "net"))
+	ns, err := netns.OpenOf(s.PID, s.StartTicks)
+	if err != nil {
+		err = fmt.Errorf("container %s: %w", r.Name, err)
+	}
 	return c, ns, err
 }
 

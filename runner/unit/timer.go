@@ -105,7 +105,8 @@ func (t Timer) work() []systemd.Property {
 	}
 	if t.Pause == 0 {
 		// The next run would come late or never, so one that was killed begins anew. If each one is
-		// killed, as without memory, the manager gives up. A calendar of each minute is below that.
+		// killed, as without memory, the manager gives up. A calendar of each minute is below that;
+		// who starts the service by hand may be above it, so each run has the manager count anew.
 		props = append(props, prop("Restart", "on-abnormal"), prop("RestartUSec", usec(time.Second)),
 			prop("StartLimitIntervalUSec", usec(killedWithin)), prop("StartLimitBurst", uint32(killedMost)))
 	} else {

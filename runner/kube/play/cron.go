@@ -122,8 +122,18 @@ func (p *Player) stamps() string {
 const maxLate = 366 * 24 * time.Hour
 
 // Cron is what the service of a CronJob's timer executes: it plays a run, unless that is too late, or
-// another one is still there and none may be beside it.
+// another one is still there and none may be beside it. The limit of starts is for runs that are
+// killed, so one that was not has the manager count anew: whoever starts runs by hand, as for a
+// test, does not use up those of the timer.
 func (p *Player) Cron(ctx context.Context, play, podName string) error {
+	err := p.cron(ctx, play, podName)
+	if ferr := p.ForgetRestarts(ctx, p.Own.Name); ferr != nil {
+		p.Warn(fmt.Sprintf("the starts of %s are still counted: %v", p.Own.Name, ferr))
+	}
+	return err
+}
+
+func (p *Player) cron(ctx context.Context, play, podName string) error {
 	st, err := p.store.load(play)
 	if err != nil {
 		return err

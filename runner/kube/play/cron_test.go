@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/kube"
 )
 
 // TestNoZone: a name that looks like a time zone and is none is found before the manager refuses
@@ -75,6 +78,27 @@ func TestHalfARunIsNone(t *testing.T) {
 			if gone := errors.Is(err, ErrNotFound); gone != (half || policy == "Replace") {
 				t.Errorf("%s, half %v: it is gone: %v, %v", policy, half, gone, err)
 			}
+		}
+	}
+}
+
+// TestCronForgetsItsStarts: the limit of starts is for runs that are killed. One that has come to its
+// end, whatever it has come to, has the manager count anew.
+func TestCronForgetsItsStarts(t *testing.T) {
+	late := time.Duration(0)
+	for pod, fails := range map[string]bool{"nightly": false, "nosuch": true} {
+		w := newWorld(t)
+		w.Own.Name = "nightly-cron.service"
+		w.env["TRIGGER_UNIT"] = "nightly-cron.timer"
+		one := &kube.Pod{Name: "nightly", Cron: &kube.Cron{Name: "nightly", Schedule: "0 0 30 2 *", Late: &late}}
+		if err := w.Player.store.save(&State{Name: "play", Plan: &kube.Plan{Pods: []*kube.Pod{one}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Cron(t.Context(), "play", pod); (err != nil) != fails {
+			t.Errorf("%s: %v", pod, err)
+		}
+		if got := w.manager.asked("reset"); !slices.Equal(got, []string{"nightly-cron.service"}) {
+			t.Errorf("%s: %q", pod, got)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (m *fakeManager) call(verb, name string) error {
 		m.active[name], m.failed[name] = err == nil, err != nil
 	case verb == "stop" && err == nil:
 		m.active[name] = false
-	case verb == "free":
+	case verb == "free", verb == "reset":
 		m.failed[name] = false
 	}
 	return err
@@ -139,7 +139,7 @@ func (m *fakeManager) Job(context.Context, string) (string, error) { return m.jo
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 
 func (m *fakeManager) ResetFailed(_ context.Context, name string) error {
-	return m.call("free", name)
+	return m.call("reset", name)
 }
 
 func (m *fakeManager) Properties(_ context.Context, name string) (unit.Properties, error) {

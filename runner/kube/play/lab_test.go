@@ -570,6 +570,9 @@ spec:
 	l.is(t, "systemctl --user start web-tick-cron; podunit pod ps -q | wc -l; rm ticks/hold", "1")
 	l.Eventually("alice", "[ -z \"$(podunit pod ps -q)$(systemctl --user list-units --all --plain --no-legend 'web-tick-[0-9]*')\" ] && ! pgrep -u alice -f '[p]odunit kube'", time.Minute)
 	l.is(t, "sed 's/[0-9]\\{8\\}/N/' ticks/runs; systemctl --user is-active tick web-tick-cron.timer", "web-tick-N-pod\nactive\nactive")
+	// A person may start as many runs as he likes.
+	l.is(t, "for i in $(seq 12); do systemctl --user start web-tick-cron || echo $i; done; systemctl --user is-failed web-tick-cron; systemctl --user is-active web-tick-cron.timer", "inactive\nactive")
+	l.Eventually("alice", "[ -z \"$(podunit pod ps -q)\" ]", time.Minute)
 	// A change of the schedule changes the timer; the stop takes a run along.
 	l.MustRun("alice", "touch ticks/hold; sed -i 's/5 4 /6 4 /' cron.yaml && systemctl --user restart tick && systemctl --user start web-tick-cron && podunit pod ps -q | grep -q .")
 	l.is(t, "systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -c 04:06:00; systemctl --user stop tick; ls ~/.local/share/systemd/timers | grep tick; true", "1")

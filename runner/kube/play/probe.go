@@ -296,7 +296,7 @@ func (p *Player) dial(ctx context.Context, r pod.Record, host string, port uint1
 		}
 		addresses = found
 	}
-	ns, err := netns.Open(fmt.Sprintf("/proc/%d/ns/net", s.InfraPID))
+	ns, err := netns.OpenOf(s.InfraPID, s.StartTicks)
 	if err != nil {
 		return nil, err
 	}
