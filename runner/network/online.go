@@ -19,17 +19,17 @@ const (
 	onlinePoll  = 200 * time.Millisecond
 )
 
-// WaitOnline returns at once if the machine has a default route or is not about to
-// get one, and otherwise waits until either is so, for onlineLimit at most. It is for
-// what needs a route to start with, pasta and pulls, in a unit of a user: a user's
-// unit cannot be ordered after the system's network-online.target.
+// WaitOnline returns at once if the machine is on the network or is not about to be, and otherwise
+// waits until either is so, for onlineLimit at most. It is for what needs a route to start with,
+// pasta and pulls, in a unit of a user: a user's unit cannot be ordered after the system's
+// network-online.target.
 //
-// About to get one means that the system's manager has network-online.target among
-// its jobs. Where nothing wants it, nothing will ever reach it. waiting, if not nil,
-// is called before the first wait. Its error is that of ctx only.
+// About to be means that the system's manager has network-online.target among its jobs. Where
+// nothing wants it, nothing will ever reach it. waiting, if not nil, is called before the first
+// wait. Its error is that of ctx only.
 func WaitOnline(ctx context.Context, uid int, waiting func()) error {
 	return onlineWait{
-		routed: func() bool { r := readRoutes(os.ReadFile); return r.default4+r.default6 != "" },
+		routed: func() bool { return readRoutes(os.ReadFile).online() },
 		coming: func(ctx context.Context) (func() bool, func()) {
 			m, err := unit.Connect(ctx, unit.Config{UID: uid, System: true})
 			if err != nil {
@@ -80,6 +80,11 @@ type routes struct {
 	default4, default6 string
 	any4, any6         string // the first device with any route, for IPv6 beyond the link
 }
+
+// online reports whether nobody need wait for more. A route of IPv6 alone does not do: at a boot it
+// may come first, and a pasta never gives its container the family that the machine lacked when it
+// started.
+func (r routes) online() bool { return r.default4 != "" }
 
 // readRoutes looks for routes to everywhere on any device but loopback.
 // Source: proc_pid_net(5), route and ipv6_route.

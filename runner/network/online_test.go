@@ -77,6 +77,7 @@ func TestReadRoutes(t *testing.T) {
 		{"a subnet only", head + subnet, refuse, routes{any4: "eth0"}},
 		{"IPv4", head + strings.ReplaceAll(subnet, "eth0", "eth1") + route, refuse, routes{any4: "eth1", default4: "eth0"}},
 		{"IPv6", head + subnet, route6 + refuse, routes{any4: "eth0", any6: "eth0", default6: "eth0"}},
+		{"IPv4 and IPv6", head + route, route6, routes{any4: "eth0", default4: "eth0", any6: "eth0", default6: "eth0"}},
 		{"IPv6 on the link only", head, link6 + refuse, routes{}},
 		{"an IPv6 network without a router", head, link6 + subnet6 + refuse, routes{any6: "eth0"}},
 	} {
@@ -90,8 +91,13 @@ func TestReadRoutes(t *testing.T) {
 				}
 				return []byte(tt.v4), nil
 			}
-			if got := readRoutes(read); got != tt.want {
+			got := readRoutes(read)
+			if got != tt.want {
 				t.Errorf("got %+v", got)
+			}
+			// IPv4 may be about to come as long as there is IPv6 only.
+			if got.online() != strings.Contains(tt.name, "IPv4") {
+				t.Errorf("online: %t", got.online())
 			}
 		})
 	}
