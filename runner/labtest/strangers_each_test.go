@@ -80,13 +80,19 @@ func TestLabStrangersOfEach(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			if p.login != "" {
 				betweenLogins(t, l.on(t))
+			} else if p.service != "" { // the first of his units makes his runtime directory
+				first := p
+				first.Lab = l.on(t)
+				first.unit("first.container", "Image="+image+"\nNetwork=none\n[Service]\nType=oneshot\n")
+				first.manage(p.systemctl + " start first")
+				first.drop("first.container")
 			}
 			for _, s := range []struct {
 				name  string
 				play  func(*testing.T, person)
 				login bool // with one, much is different
 			}{
-				{"names that bob has taken", takenFirst, true}, // dave's unit makes his runtime directory
+				{"names that bob has taken", takenFirst, true},
 				{"files that are none", noFiles, true},
 				{"images", images, false},
 				{"a registry that drips, and one that escapes", dripping, false},
