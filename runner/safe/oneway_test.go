@@ -56,7 +56,7 @@ var otherWays = map[string]string{
 	"secret/give.go":              "memory that a container has",
 	"service/boot.go":             "an empty mark",
 	"service/connect.go":          "in place, since a container has it: hosts and resolv.conf",
-	"service/run.go":              "an ID for who asked",
+	"service/idfile.go":           "an ID for who asked",
 	"slack/slack.go":              "the kernel's files",
 	"volume/fill.go":              "moves what is synced already",
 	"volume/lock.go":              "puts out of sight what is removed",
