@@ -13,9 +13,9 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// TestContainersFollowAPodThatIsTriedAgain: where the start of a pod's unit has failed, and the manager
-// tries it again by itself, the containers that were made in the pod by hand start when the pod runs, at
-// a restart and after a boot. They do not where the next try fails, too.
+// TestContainersFollowAPodThatIsTriedAgain: where the start of a pod's unit has failed, and the
+// manager tries it again by itself, the containers that were made in the pod by hand start when the
+// pod runs, at a restart and after a boot. They do not where the next try fails, too.
 func TestContainersFollowAPodThatIsTriedAgain(t *testing.T) {
 	const name = "media-pod.service"
 	boot := func(w *world) error { return w.Boot(context.Background(), false) }
