@@ -17,8 +17,11 @@ var unitCases = slices.Concat(containerUnits, podUnits, transientUnits, sourceUn
 // restarts has the manager start a unit again at once that was killed, as often as it takes.
 const restarts = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=on-failure\nRestartSec=0\n"
 
-// quadlet is the command that writes a unit file.
-func quadlet(name, text string) string { return "printf %s " + quoted(text+restarts) + " >$Q/" + name }
+// quadlet is the command that writes a unit file. $U is the user of dave's units, which are the
+// system's.
+func quadlet(name, text string) string {
+	return "printf %s " + quoted(text+restarts) + " >$Q/" + name + `; [ -z "$U" ] || echo User=$U >>$Q/` + name
+}
 
 // ends is a command that ends at TERM, which the manager sends where ExecStop= was killed.
 const ends = `sh -c 'trap "exit 0" TERM; sleep 1000 & wait'`
@@ -70,7 +73,6 @@ var podUnits = []cutCase{
 	{name: "unit: pod create", of: "pod create", before: xp, verb: startXP, done: runsP, undo: stopXP + "; " + dropQ},
 	{name: "unit: pod start", of: "pod start", before: xp, verb: startXP, done: runsP, undo: stopXP + "; " + dropQ},
 	{name: "unit: run in a pod", of: "run --name xc", before: xp, verb: startXP, done: runsP, undo: stopXP + "; " + dropQ},
-	{name: "unit: pod stop", of: "pod stop", before: xp + "; " + startXP, verb: stopXP, done: goneP, undo: startXP + "; " + runsP + "; " + stopXP + "; " + dropQ},
 	{name: "unit: pod rm", of: "pod rm", before: xp + "; " + startXP, verb: stopXP, done: goneP, undo: startXP + "; " + runsP + "; " + stopXP + "; " + dropQ},
 	{name: "unit: rm in a pod", of: "rm -v", before: xp + "; " + startXP, verb: stopXP, done: goneP, undo: startXP + "; " + runsP + "; " + stopXP + "; " + dropQ},
 }
@@ -94,6 +96,12 @@ var transientUnits = []cutCase{
 	{name: "unit: auto-update", of: "auto-update", before: updateC, verb: "$S reset-failed podunit-auto-update; $S start podunit-auto-update", keeps: keepsUpdate, done: "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file && ! $S is-failed podunit-auto-update", undo: noC + "; podunit rmi " + cu},
 }
 
+// unitsOfUsers are the cases of units of the system that say User=: dave's, who has no login. His
+// units need no manager of his.
+var unitsOfUsers = slices.Concat(slices.DeleteFunc(slices.Clone(containerUnits), func(c cutCase) bool {
+	return !slices.Contains([]string{"unit: run", "unit: rm", "unit: rm of one that died"}, c.name)
+}), podUnits, sourceUnits)
+
 // runsC is a container that runs as a unit.
 const runsC = "podunit exec xc true && $S is-active xc"
 
@@ -102,6 +110,8 @@ var sourceUnits = []cutCase{
 	source("volume", "[Volume]\nVolumeName=cv\n", "volume create", "podunit volume inspect cv", "podunit volume rm cv"),
 	source("network", "[Network]\nNetworkName=cn\n", "network create", "podunit network inspect cn", "podunit network rm cn"),
 	source("image", "[Image]\nImage="+its+"\n", "image pull", "podunit run --rm --network none "+its, "podunit rmi "+its),
+	source("artifact", "[Artifact]\nArtifact="+theirs+"\n", "artifact pull", "rm -f made/out && podunit artifact extract "+theirs+" made/out && grep new made/out", "rm made/out; podunit artifact rm "+theirs),
+	{name: "unit: build", of: "build", before: quadlet("xs.build", "[Build]\nImageTag=localhost/cb:1\nSetWorkingDirectory=/b\n") + "; " + reloadQ, verb: "$S start xs-build", done: "! $S is-active xs-build && podunit run --rm --network none localhost/cb:1 test -e /made", undo: "podunit rmi localhost/cb:1; " + dropQ},
 	{name: "unit: network rm", of: "network rm", before: quadlet("xs.network", "[Network]\nNetworkName=cn\nNetworkDeleteOnStop=true\n") + "; " + reloadQ + "; $S start xs-network", verb: "$S stop xs-network", done: "! $S is-active xs-network",
 		undo: "$S start xs-network; podunit network exists cn; $S stop xs-network; ! podunit network exists cn; " + dropQ},
 }

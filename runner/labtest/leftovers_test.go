@@ -48,6 +48,8 @@ done`
 var places = map[string]string{
 	"alice": `storage=/home/alice/.local/share/containers/storage run=/run/user/1000 files='-uid 1000 -o -uid +99999' ` +
 		`processes='$1 >= 1000 && $1 != 65534 && $2 !~ /\/lab-/' cgroups=/sys/fs/cgroup/user.slice/user-1000.slice units='*app.slice*'`,
+	"dave": `storage=/home/dave/.local/share/containers/storage run=/run/podunit-user/1003 files='-uid 1003 -o -uid +99999' ` +
+		`processes='$1 >= 1000 && $1 != 65534 && $2 !~ /\/lab-/' cgroups=/sys/fs/cgroup/system.slice units='*'`,
 	"root": `storage=/var/lib/containers/storage run=/run files='-uid 0' processes='$2 ~ /:\/system.slice/' cgroups=/sys/fs/cgroup/system.slice units='*'`,
 }
 
