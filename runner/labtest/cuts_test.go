@@ -30,7 +30,7 @@ type cutCase struct {
 	of string
 	// only is the user whose units do that, if it is not both.
 	only string
-	// within is how many seconds the manager may take until it is done; 0 is long.
+	// within is how many seconds may pass until it is done, verb included; 0 is no limit.
 	within int
 	done   string // succeeds where the verb has done what it does
 	undo   string // removes what it has made
@@ -295,9 +295,10 @@ func cutVerb(c cutCase, at int) string {
 	}
 	// The round goes on when it is done, and nobody executes the words any more.
 	return fmt.Sprintf(`execute() { for c in $(grep -lsx podunit /proc/[0-9]*/comm); do tr '\0' ' ' <${c%%/comm}/cmdline; done 2>/dev/null | grep -qe " $1 "; }
-rm -f /root/cut/calls; echo %d %[2]s >/root/cut/at; user %[3]s >/root/said 2>&1
-end=$((SECONDS + %[6]d)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s || [ $SECONDS -ge $end ]; do sleep 0.1; done
-: >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of), cmp.Or(c.within, 200))
+rm -f /root/cut/calls; echo %d %[2]s >/root/cut/at; begun=$SECONDS; user %[3]s >/root/said 2>&1
+end=$((SECONDS + 200)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s || [ $SECONDS -ge $end ]; do sleep 0.1; done
+took=$((SECONDS - begun)); [ %[6]d = 0 ] || [ $took -le %[6]d ] || late="it was done after $took seconds"
+: >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of), c.within)
 }
 
 // cut does a round of the case, and returns how many calls there were, the last one, before which
@@ -320,7 +321,7 @@ func (l *Lab) cut(c cutCase, prune string, at int) (n int, call, wrong string, f
 n=$(wc -l </root/calls)
 if [ $n != %d ] && [ $status != 0 ]; then cat /root/said; exit 4; fi
 echo $n $(tail -n 1 /root/calls)
-user %s`, quoted("set -e; "+or(c.before)), cutVerb(c, at), at, quoted(judge))
+user %s; code=$?; [ -z "$late" ] || { echo "$late"; code=1; }; exit $code`, quoted("set -e; "+or(c.before)), cutVerb(c, at), at, quoted(judge))
 	out, stderr, code := l.Command(machine.Command{User: "root", Args: []string{script}, Timeout: 10 * time.Minute})
 	if code != 3 && code != 4 { // they have failed before
 		call, out, _ = strings.Cut(out, "\n")

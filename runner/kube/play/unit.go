@@ -74,7 +74,7 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 			}
 		}
 	}
-	s.Twice = endsForGood(s, c)
+	s.Twice = endsForGood(c)
 	resources(s.Settings, c.Resources)
 	return s
 }
@@ -82,11 +82,11 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 // endsForGood reports whether a container may end so that the manager does not start it again: then
 // only its end itself can say that. Of an init container whose failures are tried again, its play
 // needs no word.
-func endsForGood(s unit.Service, c *kube.Container) bool {
+func endsForGood(c *kube.Container) bool {
 	if c.Role == kube.Init {
 		return len(c.Restart.PodOn) > 0 || c.Restart.Policy == "no"
 	}
-	return s.Restart != "always" || s.Settings["RestartPreventExitStatus"] != nil
+	return c.Restart.Policy != "always" || len(c.Restart.Prevent)+len(c.Restart.PodOn) > 0
 }
 
 // podUnit completes the service of a pod. It names the volumes of the pod, so that nobody takes them
@@ -96,7 +96,7 @@ func (p *Player) podUnit(u *unit.Service, st *State, one *kube.Pod) {
 	u.Slice = podSlice(st, one)
 	u.Restart = "no"
 	u.Stop = nil // the manager ends its first process, and PodEnded does the rest
-	u.StopPost, u.Twice = p.command("", "kube", "ended", play, one.Name), true
+	u.StopPost = p.command("", "kube", "ended", play, one.Name)
 	for _, v := range one.Volumes {
 		if word := "--volume=" + v.Claim + ":"; v.Kind == kube.VolumeClaim && !slices.Contains(u.StopPost, word) {
 			u.StopPost = append(u.StopPost, word)
@@ -109,6 +109,7 @@ func (p *Player) podUnit(u *unit.Service, st *State, one *kube.Pod) {
 	if one.Job != nil && one.Job.Deadline > 0 && (limit == 0 || one.Job.Deadline < limit) {
 		limit = one.Job.Deadline
 	}
+	u.Twice = limit > 0 || slices.ContainsFunc(one.Containers, func(c *kube.Container) bool { return c.Role == kube.Ordinary && endsForGood(c) })
 	if limit > 0 {
 		u.Settings = map[string]any{"RuntimeMaxUSec": uint64(limit.Microseconds())}
 	}
