@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/spec"
@@ -451,5 +452,30 @@ func TestRenewalKeepsTheService(t *testing.T) {
 	w.manager.calls, w.manager.starts = nil, nil
 	if err := w.FinishRenewals(t.Context()); err != nil || !w.manager.asked("start a.service") {
 		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+}
+
+// TestRenameOfOneThatIsChecked: what its checks write, and the lock under which they stop it, is of
+// the new name. One that has not been started has nothing that they go by.
+func TestRenameOfOneThatIsChecked(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("a", func(r *container.Record) { r.Health = &health.Config{} })
+	if err := w.Rename(t.Context(), r, "b"); err != nil || len(w.warnings) > 0 {
+		t.Fatalf("%v, %q", err, w.warnings)
+	}
+	r, err := w.Containers.LookupExact("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.running(r, "b.service")
+	files := w.Containers.HealthFiles(r.ID)
+	if err := files.Begin(w.checksOf(r).plan, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Rename(t.Context(), r, "c"); err != nil || len(w.warnings) > 0 {
+		t.Fatalf("%v, %q", err, w.warnings)
+	}
+	if plan, err := files.Plan(); err != nil || plan.Name != "c" || plan.ID != r.ID {
+		t.Errorf("%+v, %v", plan, err)
 	}
 }

@@ -55,8 +55,8 @@ func (e *Engine) noteStopped(r container.Record) error {
 
 // watcher names the unit to stop so that a container ends and stays down, or "" if that unit is the
 // one that asks, or if the container neither runs nor is about to. A container without a process
-// may have a unit that is starting it, whose runtime may hang. A unit of somebody else's that has
-// the name by chance does not count.
+// may have a unit that is starting it, whose runtime may hang. A unit that is somebody else's, by
+// chance or because the container was renamed, does not count.
 func (e *Engine) watcher(ctx context.Context, r container.Record, s container.Status) string {
 	name := s.Unit
 	if s.PID == 0 {
