@@ -34,6 +34,8 @@ func TestLabBehaviour(t *testing.T) {
 		// restart of what has ended.
 		{"restart of one that has ended", detach + "--name re $I sh -c 'echo run' > /dev/null; until [ \"$(podunit inspect -f '{{.State.Status}}' re)" + "\" = exited ]; do sleep 0.1; done; " +
 			"podunit restart re; until [ $(podunit logs re | grep -c run) = 2 ]; do sleep 0.1; done; podunit rm -f re", "re\nre"},
+		{"restart of one made with --rm", detach + "--rm --name ro -v /data $I sh -c 'echo run >> /runs; cat /runs; exec sleep 99' > /dev/null; id=$(podunit inspect -f '{{.Id}}' ro); podunit restart -t 0 ro; [ $(podunit inspect -f '{{.Id}}' ro) = $id ] && echo same; " +
+			"logged ro 3; podunit rename ro rp; podunit restart -t 0 rp; logged rp 6; podunit exec rp cat /runs; podunit stop -t 0 rp; podunit container exists rp || echo gone; podunit volume ls -q | wc -l", "ro\nsame\nrp\nrun\nrun\nrun\nrp\ngone\n0"},
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
 		{"restart of one that has failed and was renamed", detach + "--name rb $I sh -c 'test -e /again && exec sleep 99; touch /again; sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rb; do sleep 0.1; done; " +
 			"podunit rename rb ra; " + detach + "--name rb $I sleep 99 > /dev/null; pid=$(podunit inspect -f '{{.State.Pid}}' rb); podunit restart ra; $S is-active rb ra; " +

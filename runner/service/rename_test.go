@@ -427,6 +427,11 @@ func TestRestartGivesTheNewName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gone := b
+	gone.Spec.Remove = true // its stop would remove it
+	if restarts, err := w.restarts(t.Context(), gone, container.Status{PID: cmd.Process.Pid, Unit: "a.service"}, "a.service"); err != nil || !restarts {
+		t.Errorf("one made with --rm: %t, %v", restarts, err)
+	}
 	if err := w.Restart(t.Context(), b, time.Minute); err != nil || !slices.Equal(w.manager.calls, []string{"stop a.service", "free b.service", "start b.service"}) {
 		t.Errorf("%v; %q", err, w.manager.calls)
 	}
