@@ -34,6 +34,8 @@ func TestLabBehaviour(t *testing.T) {
 		// restart of what has ended.
 		{"restart of one that has ended", detach + "--name re $I sh -c 'echo run' > /dev/null; until [ \"$(podunit inspect -f '{{.State.Status}}' re)" + "\" = exited ]; do sleep 0.1; done; " +
 			"podunit restart re; until [ $(podunit logs re | grep -c run) = 2 ]; do sleep 0.1; done; podunit rm -f re", "re\nre"},
+		{"restart of one made with --rm", detach + "--rm --name ro -v /data $I sh -c 'echo run >> /runs; cat /runs; exec sleep 99' > /dev/null; id=$(podunit inspect -f '{{.Id}}' ro); podunit restart -t 0 ro; [ $(podunit inspect -f '{{.Id}}' ro) = $id ] && echo same; " +
+			"logged ro 3; podunit rename ro rp; podunit restart -t 0 rp; logged rp 6; podunit exec rp cat /runs; podunit stop -t 0 rp; podunit container exists rp || echo gone; podunit volume ls -q | wc -l", "ro\nsame\nrp\nrun\nrun\nrun\nrp\ngone\n0"},
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
 		{"restart of one that has failed and was renamed", detach + "--name rb $I sh -c 'test -e /again && exec sleep 99; touch /again; sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rb; do sleep 0.1; done; " +
 			"podunit rename rb ra; " + detach + "--name rb $I sleep 99 > /dev/null; pid=$(podunit inspect -f '{{.State.Pid}}' rb); podunit restart ra; $S is-active rb ra; " +
@@ -48,6 +50,8 @@ func TestLabBehaviour(t *testing.T) {
 			"hint: podunit restart pb, and it gets pb.service\npb\nactive\nactive\npa\npb"},
 		{"a peer that is renamed", detach + "--name rp --hostname peerhost $I sleep 99 > /dev/null; " + detach + "--name rq --uts container:rp $I sleep 99 > /dev/null; podunit rename rp rr; " +
 			"podunit rm -f rr 2>&1 | grep -c 'its namespaces are used by rq'; podunit restart -t 0 rq; podunit exec rq hostname; podunit inspect -f '{{len .Dependencies}}' rq; podunit rm -f -t 0 rq > /dev/null; podunit rm -f -t 0 rr", "1\nrq\npeerhost\n1\nrr"},
+		{"a pod in the network of a container", detach + "--name vp $I sleep 99 > /dev/null; podunit pod create --network container:vp pj > /dev/null; podunit run -d --pod pj --name mj $I sleep 99 > /dev/null; " +
+			"[ $(podunit exec vp readlink /proc/self/ns/net) = $(podunit exec mj readlink /proc/self/ns/net) ] && echo same; podunit pod stop -t 0 pj > /dev/null; podunit stop -t 0 vp > /dev/null; podunit pod start pj 2>&1 | grep -c 'container:vp: container is not running'; podunit pod rm -f -t 0 pj > /dev/null; podunit rm vp", "same\n1\nvp"},
 		{"restarts by hand use up no tries", detach + "--restart on-failure:1 --name rh $I sh -c 'echo run; sleep 99' > /dev/null; runs() { until [ $(podunit logs rh | grep -c run) = $1 ]; do sleep 0.1; done; }; runs 1; " +
 			"for i in 2 3 4 5 6 7 8; do podunit restart -t 0 rh; runs $i; done | uniq -c | sed 's/^ *//'; podunit kill rh > /dev/null; runs 9; podunit rm -f -t 0 rh", "7 rh\nrh"},
 		{"what the shell is offered", detach + "--name co1 $I sleep 99 > /dev/null; podunit create --network none --name co2 $I true > /dev/null; for v in start stop; do podunit __completeNoDesc $v co 2> /dev/null | grep co; done; podunit rm -f -t 0 co1 co2 > /dev/null", "co2\nco1"},

@@ -48,8 +48,8 @@ func (e *Engine) startsAtBoot(r container.Record) (bool, error) {
 	return false, nil
 }
 
-// noteForBoot is NoteForBoot for a container, if it is to be started after a boot.
-func (e *Engine) noteForBoot(ctx context.Context, r container.Record) {
+// noteIfAtBoot is NoteForBoot for a container, if that is to be started after a boot.
+func (e *Engine) noteIfAtBoot(ctx context.Context, r container.Record) {
 	starts, err := e.startsAtBoot(r)
 	switch {
 	case err != nil:

@@ -28,6 +28,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
 )
 
 // Units of named networks. A user's has the namespace and the names; root's networks are the
@@ -331,7 +332,9 @@ func isUp(ctx context.Context, manager notify.Socket, h netavark.Shared) error {
 }
 
 // endHolder ends the process that holds a namespace.
-func endHolder(h netavark.Shared) error { return process.End(h.PID, h.Ticks, 9, process.KillWait) }
+func endHolder(h netavark.Shared) error {
+	return process.End(h.PID, h.Ticks, unix.SIGKILL, process.KillWait)
+}
 
 // reconnect connects again the running containers and pods that were connected to a namespace that
 // was lost. Who is not connected within turn lets the others go first, and is tried once more after

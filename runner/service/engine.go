@@ -101,8 +101,8 @@ type Engine struct {
 	Connect func(ctx context.Context) (Manager, error)
 	// ConnectSystem connects to the system's manager, whose units with User= are this user's.
 	ConnectSystem func(ctx context.Context) (Manager, error)
-	// Complaint finds what podunit said in a unit since a time, and the way out. It waits that long
-	// for the journal.
+	// Complaint finds what podunit said in a unit since a time, and the way out. The journal may be
+	// behind: Complaint looks again until wait has passed.
 	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
 
 	// divide divides the cgroup of a unit into one for helpers and one for a container.

@@ -331,7 +331,7 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 			return 0, err
 		}
 		e.warnOfSession("container " + r.Name)
-		e.noteForBoot(ctx, r)
+		e.noteIfAtBoot(ctx, r)
 		return 0, nil
 	}
 	if err := e.runtimeOf(r); err != nil {

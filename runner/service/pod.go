@@ -97,7 +97,7 @@ func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 		s, err := e.Containers.Status(m.ID)
 		if err == nil && s.PID == 0 && m.Unit == "" {
 			if err = e.startService(ctx, m, Transient{}); err == nil {
-				e.noteForBoot(ctx, m)
+				e.noteIfAtBoot(ctx, m)
 			}
 		}
 		errs = append(errs, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
@@ -52,6 +53,11 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 	for _, unit := range units {
 		e.Warn(fmt.Sprintf("%s names the container %s in its file: write %s there, or its next start does not find it", unit, r.Name, name))
 	}
+	if now.Health != nil {
+		if err := e.renameChecks(now); err != nil && !errors.Is(err, health.ErrNone) {
+			e.Warn(fmt.Sprintf("until the next start of container %s its health checks name it %s: %v", name, r.Name, err))
+		}
+	}
 	if left != "" {
 		err = e.leaveUnit(ctx, now, left)
 	}
@@ -94,6 +100,23 @@ func (e *Engine) renameLocked(r container.Record, name string) (now container.Re
 	now.Name = name
 	e.Containers.Tell(now, "rename")
 	return now, left, nil
+}
+
+// renameChecks has the health checks of a running container know its new name: they write it, and
+// stop the container under its lock.
+func (e *Engine) renameChecks(r container.Record) error {
+	files := e.Containers.HealthFiles(r.ID)
+	if _, err := files.Plan(); err != nil {
+		return err // none, where it has not been started
+	}
+	return files.WithLock(func() error {
+		plan, err := files.Plan()
+		if err != nil {
+			return err
+		}
+		plan.Name = r.Name
+		return files.Replan(plan)
+	})
 }
 
 // leaveUnit parts a container that has ended and was renamed from the unit of its old name, which

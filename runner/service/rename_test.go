@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/spec"
@@ -426,6 +427,11 @@ func TestRestartGivesTheNewName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gone := b
+	gone.Spec.Remove = true // its stop would remove it
+	if restarts, err := w.restarts(t.Context(), gone, container.Status{PID: cmd.Process.Pid, Unit: "a.service"}, "a.service"); err != nil || !restarts {
+		t.Errorf("one made with --rm: %t, %v", restarts, err)
+	}
 	if err := w.Restart(t.Context(), b, time.Minute); err != nil || !slices.Equal(w.manager.calls, []string{"stop a.service", "free b.service", "start b.service"}) {
 		t.Errorf("%v; %q", err, w.manager.calls)
 	}
@@ -451,5 +457,30 @@ func TestRenewalKeepsTheService(t *testing.T) {
 	w.manager.calls, w.manager.starts = nil, nil
 	if err := w.FinishRenewals(t.Context()); err != nil || !w.manager.asked("start a.service") {
 		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+}
+
+// TestRenameOfOneThatIsChecked: what its checks write, and the lock under which they stop it, is of
+// the new name. One that has not been started has nothing that they go by.
+func TestRenameOfOneThatIsChecked(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("a", func(r *container.Record) { r.Health = &health.Config{} })
+	if err := w.Rename(t.Context(), r, "b"); err != nil || len(w.warnings) > 0 {
+		t.Fatalf("%v, %q", err, w.warnings)
+	}
+	r, err := w.Containers.LookupExact("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.running(r, "b.service")
+	files := w.Containers.HealthFiles(r.ID)
+	if err := files.Begin(w.checksOf(r).plan, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Rename(t.Context(), r, "c"); err != nil || len(w.warnings) > 0 {
+		t.Fatalf("%v, %q", err, w.warnings)
+	}
+	if plan, err := files.Plan(); err != nil || plan.Name != "c" || plan.ID != r.ID {
+		t.Errorf("%+v, %v", plan, err)
 	}
 }

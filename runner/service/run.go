@@ -42,7 +42,7 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 			return r, 0, err
 		}
 		e.warnOfSession("container " + r.Name)
-		e.noteForBoot(ctx, r)
+		e.noteIfAtBoot(ctx, r)
 		return r, 0, nil
 	}
 	asked := *c

@@ -55,8 +55,8 @@ func (e *Engine) noteStopped(r container.Record) error {
 
 // watcher names the unit to stop so that a container ends and stays down, or "" if that unit is the
 // one that asks, or if the container neither runs nor is about to. A container without a process
-// may have a unit that is starting it, whose runtime may hang. A unit of somebody else's that has
-// the name by chance does not count.
+// may have a unit that is starting it, whose runtime may hang. A unit that is somebody else's, by
+// chance or because the container was renamed, does not count.
 func (e *Engine) watcher(ctx context.Context, r container.Record, s container.Status) string {
 	name := s.Unit
 	if s.PID == 0 {
@@ -190,7 +190,7 @@ func (e *Engine) restarts(ctx context.Context, r container.Record, s container.S
 		return false, nil
 	case !p.Transient || r.Unit != "":
 		return true, nil
-	case p.Argument == r.ID && name != serviceName(r):
+	case p.Argument == r.ID && name != serviceName(r) && !r.Spec.Remove: // a stop would remove it
 		return false, nil
 	}
 	return p.ActiveState != "failed" && p.ActiveState != "inactive", nil
@@ -205,7 +205,8 @@ type Removal struct {
 
 // Remove stops the unit that watches a running container, if that is not the one that asks, removes
 // what is left and ends the pod if it was the last of it. If other containers use its namespaces,
-// the error is a DependentsError, except at the end of its own unit: systemd orders those stops.
+// the error is a DependentsError, except at the end of its own unit: systemd orders those stops. A
+// container made by hand with --rm stays where its unit is restarted, and only ends.
 func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
 	if err := e.ableToRemove(&r.Spec); err != nil {
 		return err
@@ -218,6 +219,12 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err
+	}
+	if e.InService() && r.Unit == "" && s.Unit == e.Own.Name && e.isRestarted(ctx) {
+		if s.PID != 0 {
+			return e.Containers.Stop(ctx, r, how.Timeout)
+		}
+		return e.Cleanup(ctx, r.ID)
 	}
 	if own := e.Own.Name; !e.InService() || own != serviceName(r) && own != s.Unit { // whose end may be a part of the renewal
 		defer func() {
@@ -311,9 +318,9 @@ func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID, func() bool { return e.startsAgain(ctx) || e.isRestarted(ctx) })
 }
 
-// isRestarted reports whether this process cleans up in a unit that somebody restarts. The pod must
-// not be ended then: the unit is bound to it, and the manager would drop the start that is to
-// follow.
+// isRestarted reports whether this process cleans up in a unit that somebody restarts. Neither is a
+// container to be removed then, which the unit is about to start, nor its pod to be ended: the unit
+// is bound to that, and the manager would drop the start that is to follow.
 func (e *Engine) isRestarted(ctx context.Context) bool {
 	if _, stopping := e.Lookup("SERVICE_RESULT"); !stopping || !e.Own.Service() {
 		return false

@@ -3,10 +3,13 @@
 package service
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/unit"
 )
 
@@ -92,5 +95,36 @@ func TestWhatBecomesOfAUnit(t *testing.T) {
 				t.Errorf("ending %t, starts %t", ending(c.p), starts(c.p))
 			}
 		})
+	}
+}
+
+// TestRestartOfOneThatGoesWithItsEnd: while its unit is restarted, the commands that remove a
+// container made with --rm only end it and note how it ended.
+func TestRestartOfOneThatGoesWithItsEnd(t *testing.T) {
+	for job, stays := range map[string]bool{"restart": true, "stop": false, "": false} {
+		w := newWorld(t)
+		r := w.made("web", func(r *container.Record) { r.Spec.Remove = true })
+		w.running(r, "web.service")
+		w.inService("web.service")
+		w.manager.jobs = map[string]string{"web.service": job}
+		w.env["SERVICE_RESULT"] = "success"
+		for _, after := range []bool{false, true} { // ExecStop=, and ExecStopPost=
+			if after {
+				w.env["EXIT_CODE"], w.env["EXIT_STATUS"] = "exited", "7"
+			}
+			err := w.Remove(t.Context(), r, Removal{Force: true, Volumes: true, Timeout: time.Second})
+			if err != nil && !errors.Is(err, container.ErrNotFound) || w.exists("web") != stays || stays && w.alive(r) {
+				t.Fatalf("%q, after its end %t: %v; it is there: %t", job, after, err, w.exists("web"))
+			}
+			if !stays {
+				break
+			}
+		}
+		if !stays {
+			continue
+		}
+		if x, err := w.Containers.Exit(r.ID); err != nil || x == nil || x.Code != 7 {
+			t.Errorf("%+v, %v", x, err)
+		}
 	}
 }

@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/podunit/podunit/runner/container"
@@ -48,7 +47,7 @@ func (e *Engine) tellPodOfEnd(ctx context.Context, r container.Record) {
 	if result == "" || result == "success" || !known || code >= startFailed && code < 128 {
 		return
 	}
-	e.tellPod(ctx, r.PodID, errors.New("container "+r.Name+" ended with exit status "+fmt.Sprint(code)))
+	e.tellPod(ctx, r.PodID, fmt.Errorf("container %s ended with exit status %d", r.Name, code))
 }
 
 // startFailed is the first of the exit statuses of a start that failed. Source: podman-run(1).

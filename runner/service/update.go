@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/podunit/podunit/runner/container"
@@ -40,7 +39,7 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 			return hint.With(fmt.Errorf("--restart: the container %s was made with --rm and goes with its end", now.Name), "make it again without --rm")
 		}
 		if c.Restarts && now.Unit != "" {
-			return hint.With(errors.New("--restart: the container "+now.Name+" is made by "+now.Unit+" and goes with its end"), "Restart= in the [Service] section of its file")
+			return hint.With(fmt.Errorf("--restart: the container %s is made by %s and goes with its end", now.Name, now.Unit), "Restart= in the [Service] section of its file")
 		}
 		if err := e.Containers.CanNote(now.Name); err != nil {
 			return fmt.Errorf("container %s: %w", now.Name, err)

@@ -105,11 +105,15 @@ type Host struct {
 	read    time.Time
 }
 
-// unitOf names the service that starts a container: the one that runs it, or that it was made in.
+// unitOf names the service that starts a container: the one that runs it, or that it was made in. One
+// that was made by hand and has ended has that of its name, which may have failed with a new image.
 func (h *Host) unitOf(r container.Record) (name string, matters bool) {
 	s, err := h.Engine.Containers.Status(r.ID)
-	if err == nil && s.PID != 0 {
+	switch {
+	case err == nil && s.PID != 0:
 		return cmp.Or(s.Unit, r.Unit), true
+	case err == nil && r.Unit == "" && s.Unit == r.Name+".service":
+		return s.Unit, false
 	}
 	return r.Unit, r.Unit != ""
 }

@@ -3,6 +3,7 @@
 package update
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -92,6 +93,60 @@ func TestUnreadableHealth(t *testing.T) {
 	}
 	if got, err := (&Host{Engine: &service.Engine{Containers: x}}).health(r); err == nil {
 		t.Errorf("it is %q, and no error", got)
+	}
+}
+
+// heldStore has some containers.
+type heldStore struct {
+	storage.Store
+	all []storage.Container
+}
+
+func (s heldStore) Containers() ([]storage.Container, error) { return s.all, nil }
+
+// TestContainersOfAUnit: a container that was made by hand is of its service when that has failed,
+// too, or the image before could not be given back to it. It is nobody's to update then. One that was
+// renamed since has left its service to whoever is in it now.
+func TestContainersOfAUnit(t *testing.T) {
+	x := &container.Engine{RunDir: t.TempDir()}
+	held := heldStore{}
+	for i, c := range []struct {
+		name, made, unit string
+		runs             bool
+	}{
+		{"web", "", "web.service", false}, {"renamed", "", "web.service", false}, {"systemd-api", "api.service", "api.service", false},
+		{"runs", "", "before.service", true}, {"never", "", "", false},
+	} {
+		id := strings.Repeat(string(rune('a'+i)), 64)
+		record, err := json.Marshal(container.Record{Podunit: 1, Unit: c.made})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held.all = append(held.all, storage.Container{ID: id, Names: []string{c.name}, Metadata: string(record)})
+		status := container.Status{Unit: c.unit}
+		if c.runs {
+			status.PID, status.StartTicks = os.Getpid(), process.StartTicks(os.Getpid())
+		}
+		if err := errors.Join(os.MkdirAll(x.Dir(id), 0o700), container.WriteJSON(filepath.Join(x.Dir(id), "status.json"), status)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.Store = held
+	h := &Host{Engine: &service.Engine{Containers: x}}
+	for unit, want := range map[string]string{"web.service": "web", "api.service": "systemd-api", "before.service": "runs", "never.service": ""} {
+		list, err := h.containers(unit, time.Minute)
+		var names []string
+		for _, r := range list {
+			names = append(names, r.Name)
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", unit, got, err, want)
+		}
+	}
+	for _, r := range h.records {
+		if _, matters := h.unitOf(r); matters != (r.Name == "runs" || r.Unit != "") {
+			t.Errorf("%s matters: %t", r.Name, matters)
+		}
 	}
 }
 

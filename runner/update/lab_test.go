@@ -314,6 +314,14 @@ func TestLabRollback(t *testing.T) {
 		if want := id + "\nfile\nactive"; got != want || l.version("hand") != "2" {
 			t.Errorf("%s; want %s; version %s", got, want, l.version("hand"))
 		}
+		// One that fails with its new image gets the one before again.
+		l.push("hand:1", "3", "sleep 1; exit 3")
+		if got, _ := l.updates("--wait"); !strings.Contains(got, "hand.service rolled back") {
+			t.Error(got)
+		}
+		if got := l.MustRun("alice", "podunit inspect -f '{{.Id}}' hand && podunit exec hand ls /kept && systemctl --user is-active hand"); got != id+"\nfile\nactive" || l.version("hand") != "2" {
+			t.Errorf("after the rollback: %s; version %s", got, l.version("hand"))
+		}
 		l.MustRun("alice", "podunit rm -f hand")
 	})
 	t.Run("pinned", func(t *testing.T) {
