@@ -191,7 +191,9 @@ func (s Servers) limited(ctx context.Context) (context.Context, context.CancelFu
 // SlowError says that a connection has taken longer than its limit.
 type SlowError struct{ Limit time.Duration }
 
-func (e SlowError) Error() string { return fmt.Sprintf("it takes more than %v", e.Limit) }
+func (e SlowError) Error() string {
+	return fmt.Sprintf("it takes more than %v", e.Limit.Round(100*time.Millisecond))
+}
 
 // Begin notes the connection in dir, the runtime directory, and starts the user's namespace if it
 // is not there. That takes as long as the rest of a container's start, and goes on beside it.
