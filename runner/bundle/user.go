@@ -405,6 +405,17 @@ func (b *builder) user() error {
 	return nil
 }
 
+// CheckUsers judges the user database of a container that is running, whose root is at rootfs: a
+// runtime that joins it reads the files, whoever the user is, and would wait for ever for a pipe.
+func CheckUsers(rootfs string) error {
+	for _, name := range []string{"/etc/passwd", "/etc/group"} {
+		if _, err := readInRoot(rootfs, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SetUser makes another user run a process in a container that is running, whose
 // root is at rootfs: the user's numbers and groups, the home directory in place
 // of the one in the environment, and the capabilities that fit. Root gets the

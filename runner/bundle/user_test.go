@@ -258,6 +258,32 @@ func TestFindAccount(t *testing.T) {
 	}
 }
 
+// TestCheckUsers: a container may put in the place of its users what a runtime would wait for.
+func TestCheckUsers(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		pipe  string
+		want  string // empty is no error
+	}{
+		"none":                   {},
+		"as images have them":    {files: map[string]string{"etc/passwd": passwdFile, "etc/group": groupFile}},
+		"a link inside":          {files: map[string]string{"etc/passwd": "->/usr/passwd", "usr/passwd": passwdFile}},
+		"users in a pipe":        {files: map[string]string{"etc/group": groupFile}, pipe: "etc/passwd", want: "/etc/passwd of the image: it is not a regular file but a pipe"},
+		"groups in a pipe":       {files: map[string]string{"etc/passwd": passwdFile}, pipe: "etc/group", want: "/etc/group of the image: it is not a regular file but a pipe"},
+		"groups of the kernel's": {files: map[string]string{"etc/group": "->/proc/kmsg"}, want: "/etc/group of the image is a link to /proc/kmsg"},
+	} {
+		dir := root(t, c.files)
+		if c.pipe != "" {
+			if err := syscall.Mkfifo(filepath.Join(dir, c.pipe), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := CheckUsers(dir); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 // TestManyGroups has an image that puts its user into as many groups as fit: neither does it take
 // long, nor is it the kernel that finds out.
 func TestManyGroups(t *testing.T) {

@@ -160,12 +160,14 @@ func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspe
 	if x.WorkDir != "" {
 		p.Cwd = x.WorkDir
 	}
+	// The root as the container has it now: users may have been added.
+	root := fmt.Sprintf("/proc/%d/root", pid)
+	judge := func() error { return bundle.CheckUsers(root) }
 	if x.User != "" {
-		// The root as the container has it now: users may have been added.
-		root := fmt.Sprintf("/proc/%d/root", pid)
-		if err := bundle.SetUser(&p, root, x.User); err != nil {
-			return nil, err
-		}
+		judge = func() error { return bundle.SetUser(&p, root, x.User) }
+	}
+	if err := judge(); err != nil {
+		return nil, err
 	}
 	if x.Privileged {
 		if err := bundle.AllCapabilities(&p); err != nil {

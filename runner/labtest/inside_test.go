@@ -24,6 +24,7 @@ func TestLabInside(t *testing.T) {
 		nosuid    = run + "-v nsd:/n $I grep -c ' /n .*nosuid,nodev' /proc/mounts; podunit volume rm nsd >/dev/null"
 		odd       = "d=\"$HOME/low,upperdir=x\"; mkdir -p \"$d\" $HOME/x; echo in >\"$d/f\"; " + run + "-v \"$d:/d:O\" $I sh -c 'cat /d/f; echo out >/d/f'; cat \"$d/f\"; ls $HOME/x; rm -r \"$d\" $HOME/x"
 		kmsg      = "podunit run -d --name km --network none --stop-signal KILL $I sleep 1000 >/dev/null; podunit exec km ln -sf /proc/kmsg /etc/passwd; timeout -k 5 60 podunit exec -u nobody km id; podunit rm -f -t 0 km >/dev/null"
+		pipe      = "podunit run -d --name km --network none --stop-signal KILL $I sleep 1000 >/dev/null; podunit exec km sh -c 'rm /etc/passwd; mkfifo /etc/passwd'; timeout -k 60 60 podunit exec km id; podunit rm -f -t 0 km >/dev/null"
 		anonymous = "volumes() { podunit volume ls -q | sort; }; podunit pull -q localhost:5000/redis:2 >/dev/null; a=$(volumes); podunit create --name rv localhost:5000/redis:2 true >/dev/null; podunit run -d --name rw --stop-signal KILL --network none localhost:5000/redis:2 sleep 1000 >/dev/null; podunit rmi -f localhost:5000/redis:2 >/dev/null; podunit ps -aq --filter name='r[vw]'; [ \"$a\" = \"$(volumes)\" ] && echo same"
 	)
 	for _, c := range []struct {
@@ -67,6 +68,8 @@ func TestLabInside(t *testing.T) {
 		{"a directory whose name is an option, as root", "root", odd, "in\nin"},
 		{"users that are the kernel's log", "alice", kmsg, "~/etc/passwd of the image: it is a file of the kernel"},
 		{"users that are the kernel's log, as root", "root", kmsg, "~/etc/passwd of the image: it is a file of the kernel"},
+		{"users that are a pipe", "alice", pipe, "~/etc/passwd of the image: it is not a regular file but a pipe"},
+		{"users that are a pipe, as root", "root", pipe, "~/etc/passwd of the image: it is not a regular file but a pipe"},
 		{"an image that goes with its containers", "alice", anonymous, "same"},
 		{"an image that goes with its containers, as root", "root", anonymous, "same"},
 		{"a published port of the host's network", "alice", run + "-p 8080 --net=host $I true", "podunit: warning: published ports have no effect with --network host"},
