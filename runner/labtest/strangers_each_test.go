@@ -168,7 +168,7 @@ func noFiles(t *testing.T, p person) {
 	if got != "600\n1" {
 		t.Errorf("mode of the unit, and status of its start: %q", got)
 	}
-	p.Eventually("root", "journalctl -q -o cat _SYSTEMD_UNIT=odd.service + _SYSTEMD_USER_UNIT=odd.service | grep 'not a regular file but a pipe'", time.Minute)
+	p.Eventually("root", "journalctl -q -o cat -t odd | grep '"+home+"/env: it is not a regular file but a pipe'", time.Minute)
 	p.do("rm env")
 	p.drop("odd.container")
 }

@@ -309,7 +309,7 @@ func ofDave(t *testing.T, ll *labtest.Lab) {
 		if got != "1" {
 			t.Errorf("%q", got)
 		}
-		l.Eventually("root", "journalctl -q -o cat -u his | grep 'not a regular file but a pipe'", time.Minute)
+		l.Eventually("root", "journalctl -q -o cat -t his | grep 'not a regular file but a pipe'", time.Minute)
 		l.MustRun("root", "rm "+unit+" /home/dave/env /home/dave/say; systemctl daemon-reload")
 	}
 	l.Gone("root", "pgrep -u dave -a 'podunit|pasta'")
