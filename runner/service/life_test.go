@@ -3,10 +3,12 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -460,9 +462,14 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			w.Own.Name = c.own
 			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
 			r := w.made("web", nil)
-			// The stop that is given up goes on until the process ends. With the lock's file there,
-			// it makes no other in a directory that is being removed.
-			defer w.hold(r.Name)()
+			// The stop that is given up goes on until the process ends, and writes in a directory that
+			// must be there as long.
+			t.Cleanup(func() {
+				stacks := make([]byte, 1<<20)
+				for bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("service.waitFor.func")) {
+					time.Sleep(5 * time.Millisecond)
+				}
+			})
 			deaf := filepath.Join(t.TempDir(), "deaf")
 			w.runningAs(r, c.unit, "sh", "-c", `trap ': >"$0.asked"' TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
