@@ -51,9 +51,14 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 		if err != nil {
 			return err
 		}
-		if e.Pods.Status(p).InfraPID == 0 {
-			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil && !(t.retry && e.podComes(ctx, p, podServiceName(p))) {
-				return err
+		if before := e.Pods.Status(p); before.InfraPID == 0 {
+			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil {
+				if !t.retry {
+					return err
+				}
+				if _, comes := e.podComes(ctx, p, podServiceName(p), before); !comes {
+					return err
+				}
 			}
 		}
 		if name := e.Pods.Status(p).Unit; name != "" {
