@@ -261,7 +261,7 @@ func (e *Engine) ownServices(ctx context.Context, p pod.Record) ([]string, error
 	}
 	var names []string
 	for _, m := range members {
-		if s, err := e.Containers.Status(m.ID); err == nil && m.Unit == "" && (s.Unit == serviceName(m) || s.Unit != "" && !e.left(ctx, m, s.Unit)) {
+		if s, err := e.Containers.Status(m.ID); err == nil && e.unitGoesWith(ctx, m, s) {
 			names = append(names, s.Unit)
 		}
 	}
