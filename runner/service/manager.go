@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
 )
 
@@ -295,7 +296,7 @@ func (e *Engine) left(r container.Record, name string, p unit.Properties) bool {
 	switch {
 	case r.Unit != "" || !p.Exists(): // a container that a unit has made keeps its name
 		return false
-	case p.Transient && len(p.Argument) == idLength: // it starts a container by its ID
+	case p.Transient && store.IsID(p.Argument): // it starts a container by its ID
 		return p.Argument != r.ID
 	case p.SourcePath != "": // a unit from a file that makes its own container
 		return true
