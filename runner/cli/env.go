@@ -43,6 +43,7 @@ type Env struct {
 	Called         string // the name by which the program was called, with or without a path
 
 	conf   *config.Config // containers.conf(5), once it is read
+	unsaid error          // of LogAsSaid: it is not known what the files say of the log driver
 	flags  *pflag.FlagSet // those of all verbs
 	choice store.Choice   // --root, --storage-opt, ...
 	// transient and dockerConfig are --transient-store and --config.
@@ -84,7 +85,7 @@ func (e *Env) Status(text string) {
 func (e *Env) Host() spec.Host {
 	conf, err := e.readConf() // what is wrong with it, Open says
 	if err == nil {
-		_ = service.LogAsSaid(conf, e.Modules) // which reads what could be read
+		e.unsaid = service.LogAsSaid(conf, e.Modules) // as well
 	}
 	return spec.Host{Environ: os.Environ(), Dir: directory(), Config: conf}
 }
@@ -162,7 +163,10 @@ func (e *Env) open(ctx context.Context, open func(context.Context, service.Confi
 	if err != nil {
 		return nil, err
 	}
-	if c.Conf, err = e.readConf(); err != nil {
+	if c.Conf, err = e.readConf(); err == nil {
+		err = e.unsaid
+	}
+	if err != nil {
 		return nil, err
 	}
 	return open(ctx, c)

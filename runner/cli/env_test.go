@@ -3,11 +3,14 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 )
@@ -35,5 +38,29 @@ func TestLogDriverOfTheFiles(t *testing.T) {
 		if got := e.Host().Config.Containers.LogDriver; got != want {
 			t.Errorf("a file with %q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestFilesThatCannotBeReadAgain: whoever has read the command line does not go on with a log driver
+// that no file may have named.
+func TestFilesThatCannotBeReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "containers.conf")
+	t.Setenv("CONTAINERS_CONF", file)
+	if err := os.WriteFile(file, []byte("[containers\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := &Env{conf: &config.Config{Containers: config.ContainersConfig{LogDriver: spec.LogFile}}}
+	opened := false
+	open := func(context.Context, service.Config) (*service.Engine, error) {
+		opened = true
+		return nil, nil
+	}
+	if _, err := e.open(t.Context(), open); err != nil || !opened {
+		t.Fatalf("before: %v", err)
+	}
+	e.Host()
+	opened = false
+	if _, err := e.open(t.Context(), open); err == nil || !strings.Contains(err.Error(), "containers.conf") || opened {
+		t.Errorf("%v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/store"
 )
 
 // checked is an engine with one container, which is this process, and a runtime that is a shell
@@ -21,7 +22,7 @@ import (
 func checked(t *testing.T, script string) (*Engine, Record) {
 	t.Helper()
 	e := &Engine{RunDir: t.TempDir()}
-	r := Record{ID: strings.Repeat("a", idLength), Name: "web"}
+	r := Record{ID: strings.Repeat("a", store.IDLength), Name: "web"}
 	dir := e.dir(r.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)

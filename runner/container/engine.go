@@ -87,12 +87,9 @@ type Volumes interface {
 	Remove(ctx context.Context, name string, unused func() error) error
 }
 
-// idLength is the length of an ID.
-const idLength = 64
-
 // NewID makes a container's or pod's ID: 64 random hexadecimal digits.
 func NewID() string {
-	b := make([]byte, idLength/2)
+	b := make([]byte, store.IDLength/2)
 	_, _ = rand.Read(b) // never fails, crypto/rand
 	return hex.EncodeToString(b)
 }
@@ -294,7 +291,7 @@ func (e *Engine) traces() ([]string, error) {
 			return nil, err
 		}
 		for _, entry := range entries {
-			if len(entry.Name()) == idLength {
+			if store.IsID(entry.Name()) {
 				ids = append(ids, entry.Name())
 			}
 		}
@@ -314,7 +311,7 @@ func (e *Engine) SweepNames() error {
 		}
 		for _, entry := range entries {
 			switch name := entry.Name(); {
-			case len(name) == idLength:
+			case store.IsID(name): // Sweep looks after it
 			case strings.ContainsAny(name, " @"): // no name of a container has one
 				others[name] = true
 			default:
@@ -355,7 +352,7 @@ func (e *Engine) SweepNames() error {
 // runtime directory.
 func (e *Engine) ofOthers(name string) bool {
 	id, err := os.ReadFile(e.namePath(name))
-	if err != nil || len(id) != idLength {
+	if err != nil || !store.IsID(string(id)) {
 		return false
 	}
 	_, err = os.Stat(e.dir(string(id)))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/store"
 	"go.podman.io/storage"
 )
 
@@ -40,7 +41,7 @@ func (s *shelf) add(t *testing.T, id, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.all = append(s.all, storage.Container{ID: id + strings.Repeat("0", idLength-len(id)), Names: []string{name}, Metadata: string(b)})
+	s.all = append(s.all, storage.Container{ID: id + strings.Repeat("0", store.IDLength-len(id)), Names: []string{name}, Metadata: string(b)})
 }
 
 // TestUnitsNameContainersExactly: "db" is the beginning of an ID as well.

@@ -32,7 +32,9 @@ func (e *Engine) giveSecrets(r Record, in *bundle.Input) error {
 		return fmt.Errorf("container %s: %w", r.Name, err)
 	}
 	for _, f := range given.Files {
-		if err := in.Mapped(f.UID, f.GID); err != nil && (f.UID != 0 || f.GID != 0) { // root's unless it is said
+		// A file whose owner nobody has chosen is 0:0, and a container without a root may have it.
+		chosen := f.UID != 0 || f.GID != 0
+		if err := in.Mapped(f.UID, f.GID); err != nil && chosen {
 			return fmt.Errorf("container %s: secret %s: %w", r.Name, f.Name, err)
 		}
 	}

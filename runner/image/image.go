@@ -18,6 +18,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/store"
 	"go.podman.io/storage"
 )
 
@@ -85,7 +86,7 @@ func (im *Images) Lookup(_ context.Context, name string) (*Image, error) {
 // Find looks for the storage's record of an image and tells by what name it was found.
 func (im *Images) Find(name string) (*storage.Image, string, error) {
 	name = strings.TrimPrefix(name, "containers-storage:")
-	if id := strings.TrimPrefix(name, "sha256:"); isFullID(id) {
+	if id := strings.TrimPrefix(name, "sha256:"); store.IsID(id) {
 		stored, err := im.store.Image(id)
 		if err != nil {
 			return nil, "", fmt.Errorf("%s: %w", name, Unknown(err))
@@ -302,9 +303,6 @@ func Unknown(err error) error {
 	}
 	return err
 }
-
-// isFullID reports whether s is an ID from beginning to end.
-func isFullID(s string) bool { return len(s) == 64 && isHex(s) }
 
 func isHex(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdef") == ""

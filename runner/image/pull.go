@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/image/download"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
@@ -183,7 +184,7 @@ func (o PullOptions) Suits(image *Image) bool {
 // isID reports whether name is an ID rather than a name.
 func isID(name string, local *Image) bool {
 	id := strings.TrimPrefix(name, "sha256:")
-	return isFullID(id) || id != name || local != nil && local.Name == "" && strings.HasPrefix(local.ID, id)
+	return store.IsID(id) || id != name || local != nil && local.Name == "" && strings.HasPrefix(local.ID, id)
 }
 
 // Platform is the one that the image is for: os/architecture[/variant].

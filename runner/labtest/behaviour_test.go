@@ -48,6 +48,8 @@ func TestLabBehaviour(t *testing.T) {
 			"pb\nrunning\nrunning\nactive\nactive\npb\npb\nsame\npa\npb"},
 		{"the old name of one that runs", detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; " + detach + "--name pa $I sleep 99 2>&1 | tail -n 1; podunit restart -t 0 pb; " + detach + "--name pa $I sleep 99 > /dev/null; $S is-active pa pb; podunit rm -f -t 0 pa; podunit rm -f -t 0 pb",
 			"hint: podunit restart pb, and it gets pb.service\npb\nactive\nactive\npa\npb"},
+		{"restart of one in a pod that was renamed", "podunit pod create --exit-policy stop mp > /dev/null; podunit run -d --pod mp --name ma $I sleep 99 > /dev/null; infra() { $S show -P MainPID mp-pod.service; }; pid=$(infra); podunit rename ma mb; podunit restart -t 0 mb; $S is-active ma; [ $(infra) = $pid ] && echo same; podunit pod rm -f -t 0 mp > /dev/null; $S is-failed ma mp-pod",
+			"mb\nactive\nsame\ninactive\ninactive"},
 		{"a peer that is renamed", detach + "--name rp --hostname peerhost $I sleep 99 > /dev/null; " + detach + "--name rq --uts container:rp $I sleep 99 > /dev/null; podunit rename rp rr; " +
 			"podunit rm -f rr 2>&1 | grep -c 'its namespaces are used by rq'; podunit restart -t 0 rq; podunit exec rq hostname; podunit inspect -f '{{len .Dependencies}}' rq; podunit rm -f -t 0 rq > /dev/null; podunit rm -f -t 0 rr", "1\nrq\npeerhost\n1\nrr"},
 		{"a pod in the network of a container", detach + "--name vp $I sleep 99 > /dev/null; podunit pod create --network container:vp pj > /dev/null; podunit run -d --pod pj --name mj $I sleep 99 > /dev/null; " +

@@ -28,15 +28,17 @@ func (e *Engine) Find(name string) (container.Record, error) {
 	var names []string
 	for _, c := range all {
 		s, serr := e.Containers.Status(c.ID)
-		switch {
-		case serr != nil:
+		if serr != nil {
 			return r, serr
-		case c.Unit != serviceFile(name) && s.Unit != serviceFile(name):
-		case c.Unit == "" && s.PID == 0 && s.Unit != serviceName(c): // it was renamed, and has ended
-			before = append(before, c)
-		default:
-			found, names = append(found, c), append(names, c.Name)
 		}
+		if c.Unit != serviceFile(name) && s.Unit != serviceFile(name) {
+			continue
+		}
+		if c.Unit == "" && s.PID == 0 && s.Unit != serviceName(c) { // it was renamed, and has ended
+			before = append(before, c)
+			continue
+		}
+		found, names = append(found, c), append(names, c.Name)
 	}
 	switch {
 	case len(found) == 1:

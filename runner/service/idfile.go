@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,14 +15,15 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/store"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
 
 // An idFile is the file for the ID of a new container or pod. One that is there may be what another
 // container is known by, unless it has the ID of a container that is gone, or never was because its
-// start was killed: then it is as good as none. A maker holds the lock of the file until the storage
-// knows the ID that it has written.
+// start was killed: then it is as good as none. So is an empty one, of a start that was killed before
+// it wrote. A maker holds the lock of the file until the storage knows the ID that it has written.
 type idFile struct {
 	flag, path string               // an empty path means that none is wanted
 	known      func(id string) bool // whether there is something of that ID
@@ -48,20 +48,28 @@ func (e *Engine) podIDFile(path string) idFile {
 // freeCIDFile returns an error if the file for a container's ID is in the way. That of a container
 // which makes way for this one is not.
 func (e *Engine) freeCIDFile(c *spec.Container) error {
-	file := e.cidFile(c.CIDFile)
-	known := file.known
-	file.known = func(id string) bool {
+	return e.cidFile(c.CIDFile).free(func(id string) bool {
 		old, err := e.Containers.LookupExact(id)
-		if err == nil && c.Name != "" && old.Name == c.Name && (mayReplace(container.Record{Spec: *c, Unit: e.startingUnit()}, old) || e.forsaken(old)) {
+		if err != nil || c.Name == "" || old.Name != c.Name {
 			return false
 		}
-		return known(id)
-	}
-	return file.free()
+		return mayReplace(container.Record{Spec: *c, Unit: e.startingUnit()}, old) || e.forsaken(old)
+	})
 }
 
-// free returns an error if the file is in the way. It is called before anything is made.
-func (i idFile) free() error {
+// freePodIDFile is freeCIDFile for a pod.
+func (e *Engine) freePodIDFile(p *spec.Pod) error {
+	return e.podIDFile(p.PodIDFile).free(func(id string) bool {
+		old, err := e.Pods.LookupExact(id)
+		return err == nil && p.Replace && old.Name == p.Name
+	})
+}
+
+// free returns an error if the file is in the way. It is called before anything is made; makesWay
+// tells whether what has an ID is to be removed for it.
+func (i idFile) free(makesWay func(id string) bool) error {
+	known := i.known
+	i.known = func(id string) bool { return known(id) && !makesWay(id) }
 	f, err := i.left()
 	if f != nil {
 		f.Close()
@@ -74,7 +82,7 @@ func (i idFile) write(id string) (release func(), err error) {
 	if i.path == "" {
 		return func() {}, nil
 	}
-	f, err := os.OpenFile(i.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(i.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	switch {
 	case errors.Is(err, os.ErrExist):
 		if f, err = i.left(); err == nil && f == nil { // taken away just now
@@ -83,7 +91,10 @@ func (i idFile) write(id string) (release func(), err error) {
 	case err == nil:
 		ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 		defer cancel()
-		err = safe.Flock(ctx, f) // another maker may be looking at it
+		err = safe.Flock(ctx, f)        // another maker may be looking at it
+		if err == nil && !i.isLeft(f) { // or has written its ID
+			err = i.inTheWay()
+		}
 	}
 	if err == nil {
 		_, err = f.WriteAt([]byte(id), 0)
@@ -97,8 +108,8 @@ func (i idFile) write(id string) (release func(), err error) {
 	return func() { f.Close() }, err
 }
 
-// left opens and locks the file if it is there and has the ID of something that is gone. It returns
-// nil if there is none, and an error if the file is in the way.
+// left opens and locks the file if it is there and is as good as none. It returns nil if there is
+// none, and an error if the file is in the way.
 func (i idFile) left() (*os.File, error) {
 	if i.path == "" {
 		return nil, nil
@@ -120,7 +131,8 @@ func (i idFile) left() (*os.File, error) {
 	return f, nil
 }
 
-// isLeft reports whether an open file is ours and has the ID of something that is gone.
+// isLeft locks an open file, and reports whether it is ours and as good as none: nobody else has its
+// lock, and it is empty or has the ID of something that is gone.
 func (i idFile) isLeft(f *os.File) bool {
 	var st unix.Stat_t
 	if unix.Fstat(int(f.Fd()), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
@@ -129,17 +141,13 @@ func (i idFile) isLeft(f *os.File) bool {
 	if locked, err := safe.TryFlock(f); err != nil || !locked {
 		return false
 	}
-	b, err := io.ReadAll(io.LimitReader(f, 2*idLength))
-	id := strings.TrimSpace(string(b))
-	if err != nil || len(id) != idLength {
+	b, err := io.ReadAll(io.LimitReader(f, 2*store.IDLength))
+	if err != nil {
 		return false
 	}
-	_, err = hex.DecodeString(id)
-	return err == nil && !i.known(id)
+	id := strings.TrimSpace(string(b))
+	return len(b) == 0 || store.IsID(id) && !i.known(id)
 }
-
-// idLength is the length of an ID.
-const idLength = 64
 
 func (i idFile) inTheWay() error {
 	return hint.With(fmt.Errorf("--%s %s: the file exists", i.flag, i.path), "rm %s, unless something still goes by it", i.path)

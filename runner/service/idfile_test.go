@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/podunit/podunit/runner/container"
@@ -48,7 +50,19 @@ func TestFileForTheID(t *testing.T) {
 			}
 			t.Cleanup(written)
 		}},
-		"empty":      {before: func(t *testing.T, _ *world, path string) { put(t, path, "") }},
+		"of a start that was killed before it wrote": {before: func(t *testing.T, _ *world, path string) { put(t, path, "") }, free: true},
+		"empty, and somebody is at it": {before: func(t *testing.T, _ *world, path string) {
+			put(t, path, "")
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			if locked, err := safe.TryFlock(f); !locked || err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a blank":    {before: func(t *testing.T, _ *world, path string) { put(t, path, "\n") }},
 		"with words": {before: func(t *testing.T, _ *world, path string) { put(t, path, strings.Repeat("word", 16)) }},
 		"with more":  {before: func(t *testing.T, _ *world, path string) { put(t, path, container.NewID()+"\nmore") }},
 		"a link": {before: func(t *testing.T, _ *world, path string) {
@@ -103,6 +117,54 @@ func TestFileForTheIDOfAPod(t *testing.T) {
 	}
 	if _, err := w.CreatePod(t.Context(), spec.Pod{Name: "two", PodIDFile: path}, nil); err == nil || err.Error() != "--pod-id-file "+path+": the file exists" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestFileForTheIDOfAPodThatMakesWay is not in the way, that of another pod is.
+func TestFileForTheIDOfAPodThatMakesWay(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "id")
+	asked := spec.Pod{Name: "media", PodIDFile: path, Replace: true}
+	for range 2 {
+		p, err := w.CreatePod(t.Context(), asked, nil)
+		if id, rerr := os.ReadFile(path); err != nil || rerr != nil || string(id) != p.ID {
+			t.Fatalf("%v; %q, %v", err, id, rerr)
+		}
+	}
+	for _, c := range []spec.Pod{{Name: "media", PodIDFile: path}, {Name: "two", PodIDFile: path, Replace: true}} {
+		if _, err := w.CreatePod(t.Context(), c, nil); err == nil || err.Error() != "--pod-id-file "+path+": the file exists" {
+			t.Errorf("%s, replace %t: %v", c.Name, c.Replace, err)
+		}
+	}
+}
+
+// TestFileForTheIDHasOneMaker: of several who begin at once, each of whom sees the empty file of
+// another one, one gets it.
+func TestFileForTheIDHasOneMaker(t *testing.T) {
+	for range 200 {
+		var known sync.Map
+		file := idFile{"cidfile", filepath.Join(t.TempDir(), "id"), func(id string) bool {
+			_, ok := known.Load(id)
+			return ok
+		}}
+		var makers sync.WaitGroup
+		var wrote atomic.Int32
+		for range 4 {
+			makers.Go(func() {
+				id := container.NewID()
+				written, err := file.write(id)
+				if err != nil {
+					return
+				}
+				wrote.Add(1)
+				known.Store(id, nil)
+				written()
+			})
+		}
+		makers.Wait()
+		if n := wrote.Load(); n != 1 {
+			t.Fatalf("%d wrote it", n)
+		}
 	}
 }
 

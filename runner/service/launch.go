@@ -63,7 +63,10 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	if err := e.able(&r.Spec); err != nil {
 		return 0, err
 	}
-	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret, Slow: !how.attach && (how.more.Begun != nil || r.Spec.SdNotify == "healthy")}
+	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret}
+	if !how.attach { // where nothing is told the manager
+		l.Slow = how.more.Begun != nil || r.Spec.SdNotify == "healthy"
+	}
 	if e.InService() {
 		l.Unit = e.Own.Name
 		l.JournalFields = e.Own.JournalFields(e.User.Rootless())

@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
 )
 
@@ -285,36 +286,51 @@ func starts(p unit.Properties) bool {
 
 // startedAgain is comesBack for a container, whose unit may be another one's by now.
 func (e *Engine) startedAgain(ctx context.Context, r container.Record, name string) bool {
-	return e.comesBack(ctx, name, e.runs(r)) && !e.left(ctx, r, name)
+	p, err := e.settledUnit(ctx, name)
+	return err == nil && (starts(p) || e.runs(r)()) && !e.left(r, name, p)
 }
 
-// left reports whether the unit that a container was in is another container's by now: this one was
-// renamed, and has ended since.
-func (e *Engine) left(ctx context.Context, r container.Record, name string) bool {
-	if r.Unit != "" {
-		return false // a container that a unit has made keeps its name
+// left reports whether the unit that a container was in, and that is as p says, is another
+// container's by now: this one was renamed, and has ended since.
+func (e *Engine) left(r container.Record, name string, p unit.Properties) bool {
+	switch {
+	case r.Unit != "" || !p.Exists(): // a container that a unit has made keeps its name
+		return false
+	case p.Transient && store.IsID(p.Argument): // it starts a container by its ID
+		return p.Argument != r.ID
+	case p.SourcePath != "": // a unit from a file that makes its own container
+		return true
 	}
-	p, err := e.Unit(ctx, name)
-	if err != nil || !p.Exists() {
+	all, err := e.Containers.List()
+	return err == nil && slices.ContainsFunc(all, func(other container.Record) bool { return other.Unit == name })
+}
+
+// unitGoesWith reports whether the unit that a container was in is to be forgotten when the container
+// is removed: the unit of its name, whoever made it, and that of the name that it had before.
+func (e *Engine) unitGoesWith(ctx context.Context, r container.Record, s container.Status) bool {
+	switch {
+	case s.Unit == serviceName(r):
+		return true
+	case s.Unit == "" || r.Unit != "":
 		return false
 	}
-	if p.Transient && len(p.Argument) == idLength { // it starts a container by its ID
-		return p.Argument != r.ID
-	}
-	// A unit from a file that makes its own container.
-	all, err := e.Containers.List()
-	return err == nil && (p.SourcePath != "" || slices.ContainsFunc(all, func(other container.Record) bool { return other.Unit == name }))
+	p, err := e.Unit(ctx, s.Unit)
+	return err == nil && !e.left(r, s.Unit, p)
 }
 
 // comesBack reports whether the unit of a container or pod that does not run is about to start it,
 // or has started it by now, as runs tells. Between two restarts there is no process to stop, only
-// the unit.
-func (e *Engine) comesBack(ctx context.Context, name string, runs func() bool) (back bool) {
-	// Without a manager nothing comes back.
-	_ = e.withManager(ctx, func(m Manager) error {
-		p, err := settled(ctx, m, name)
-		back = err == nil && (starts(p) || runs())
+// the unit. Without a manager nothing comes back.
+func (e *Engine) comesBack(ctx context.Context, name string, runs func() bool) bool {
+	p, err := e.settledUnit(ctx, name)
+	return err == nil && (starts(p) || runs())
+}
+
+// settledUnit is settled on a connection of its own.
+func (e *Engine) settledUnit(ctx context.Context, name string) (p unit.Properties, err error) {
+	err = e.withManager(ctx, func(m Manager) error {
+		p, err = settled(ctx, m, name)
 		return err
 	})
-	return back
+	return p, err
 }

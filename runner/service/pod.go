@@ -20,8 +20,7 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	for _, w := range p.Warnings {
 		e.Warn(w)
 	}
-	file := e.podIDFile(p.PodIDFile)
-	if err := file.free(); err != nil {
+	if err := e.freePodIDFile(&p); err != nil {
 		return pod.Record{}, err
 	}
 	if err := e.nameContainers(peerWordsOfPod(&p)); err != nil {
@@ -38,7 +37,7 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	if err != nil {
 		return r, err
 	}
-	written, err := file.write(r.ID)
+	written, err := e.podIDFile(p.PodIDFile).write(r.ID)
 	if err != nil {
 		return r, errors.Join(err, e.Pods.Remove(context.WithoutCancel(ctx), r, true, 0))
 	}
@@ -261,7 +260,7 @@ func (e *Engine) ownServices(ctx context.Context, p pod.Record) ([]string, error
 	}
 	var names []string
 	for _, m := range members {
-		if s, err := e.Containers.Status(m.ID); err == nil && m.Unit == "" && (s.Unit == serviceName(m) || s.Unit != "" && !e.left(ctx, m, s.Unit)) {
+		if s, err := e.Containers.Status(m.ID); err == nil && e.unitGoesWith(ctx, m, s) {
 			names = append(names, s.Unit)
 		}
 	}

@@ -437,6 +437,61 @@ func TestRestartGivesTheNewName(t *testing.T) {
 	}
 }
 
+// TestRestartInAPodKeepsTheService: a stop of the last running one would end the pod, which may take
+// the container along. Whoever asks for its name is not told to restart it.
+func TestRestartInAPodKeepsTheService(t *testing.T) {
+	w := newWorld(t)
+	p := w.pod("media")
+	r := w.made("a", func(r *container.Record) { r.PodID = p.ID })
+	w.up(p, unit.Own{Name: "media-pod.service"})
+	w.running(r, "a.service")
+	if err := w.Rename(t.Context(), r, "b"); err != nil {
+		t.Fatal(err)
+	}
+	w.manager.set("a.service", unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true, Argument: r.ID})
+	b, err := w.Containers.LookupExact("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Restart(t.Context(), b, time.Minute); err != nil || !slices.Equal(w.manager.calls, []string{"restart a.service"}) {
+		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+	w.manager.fails["free a.service"] = unit.NameTakenError{Unit: "a.service"}
+	_, err = w.RunDetached(t.Context(), w.asked("a"), nil)
+	if h := hint.Of(err); h != "podunit stop b; the next start gives it b.service" {
+		t.Errorf("%v; %q", err, h)
+	}
+}
+
+// TestLeftIsAskedOnce: whoever knows how a unit is does not ask the manager once more whose it is.
+func TestLeftIsAskedOnce(t *testing.T) {
+	w := newWorld(t)
+	r := w.ended("web")
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating", Transient: true, Argument: r.ID})
+	s, err := w.Containers.Status(r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	w.Connect = func(context.Context) (Manager, error) {
+		asked++
+		return w.manager, nil
+	}
+	for what, do := range map[string]func() bool{
+		"restarts": func() bool {
+			restarts, err := w.restarts(t.Context(), r, s, "web.service")
+			return restarts && err == nil
+		},
+		"startedAgain": func() bool { return w.startedAgain(t.Context(), r, "web.service") },
+		"watcher":      func() bool { return w.watcher(t.Context(), r, container.Status{}) == "web.service" },
+	} {
+		asked = 0
+		if !do() || asked != 1 {
+			t.Errorf("%s: the manager was asked %d times", what, asked)
+		}
+	}
+}
+
 // TestRenewalKeepsTheService: who updates a container looks after the service that it ran in.
 func TestRenewalKeepsTheService(t *testing.T) {
 	w := newWorld(t)

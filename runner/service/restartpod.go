@@ -13,17 +13,19 @@ import (
 // RestartPod restarts a pod through its unit, which takes the units of its containers along, and
 // starts those that were made in it by hand.
 func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
-	name := e.Pods.Status(p).Unit
-	if name == "" {
-		name = p.Unit
-	}
-	if name != "" && (p.Unit != "" || e.podRuns(p)()) {
+	before := e.Pods.Status(p)
+	name := cmp.Or(before.Unit, p.Unit)
+	if name != "" && (p.Unit != "" || before.InfraPID != 0) {
 		units, err := e.memberUnits(p) // before: those of unit files are made anew
 		if err != nil {
 			return err
 		}
-		if err := e.RestartUnit(ctx, name); err != nil && !e.podComes(ctx, p, name) {
-			return err
+		if err := e.RestartUnit(ctx, name); err != nil {
+			now, comes := e.podComes(ctx, p, name, before)
+			if !comes {
+				return err
+			}
+			p = now
 		}
 		if err := e.unitsSettled(ctx, units); err != nil {
 			return err
@@ -40,15 +42,22 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 }
 
 // podComes waits where the start of a pod's unit has failed and the manager tries it again by itself:
-// for one more try. It reports whether the pod runs then. Nobody else starts its containers.
-func (e *Engine) podComes(ctx context.Context, p pod.Record, name string) bool {
-	before := e.Restarts(ctx, name)
+// for one more try. It returns the pod as it is then, which a unit file makes anew, and reports
+// whether an infra process runs that did not before: a restart that is refused leaves the old one.
+// Nobody else starts the pod's containers.
+func (e *Engine) podComes(ctx context.Context, p pod.Record, name string, before pod.Status) (pod.Record, bool) {
+	tries := e.Restarts(ctx, name)
 	// Without a manager nothing comes.
 	_ = e.withManager(ctx, func(m Manager) error {
-		_, err := await(ctx, m, name, lockWait, func(u unit.Properties) bool { return !starts(u) || u.Restarts > before+1 })
+		_, err := await(ctx, m, name, lockWait, func(u unit.Properties) bool { return !starts(u) || u.Restarts > tries+1 })
 		return err
 	})
-	return e.podRuns(p)()
+	p, err := e.Pods.LookupExact(p.Name)
+	if err != nil {
+		return p, false
+	}
+	now := e.Pods.Status(p)
+	return p, now.InfraPID != 0 && (now.InfraPID != before.InfraPID || now.StartTicks != before.StartTicks)
 }
 
 // memberUnits are the units of a pod's containers.

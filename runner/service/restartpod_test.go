@@ -4,6 +4,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"testing"
@@ -57,6 +58,7 @@ func TestContainersFollowAPodThatIsTriedAgain(t *testing.T) {
 			w.manager.set(name, unit.Properties{LoadState: "loaded", ActiveState: "activating"})
 			w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) {
 				if c.call == "restart "+name {
+					w.up(p, unit.Own{Name: name, Cgroup: "/" + name}) // the next try's
 					moves(t, up, down)
 				}
 				next.Go(func() {
@@ -74,6 +76,51 @@ func TestContainersFollowAPodThatIsTriedAgain(t *testing.T) {
 				t.Errorf("%v; %q", err, w.manager.calls)
 			}
 		})
+	}
+}
+
+// TestRestartOfAPodThatIsRefused: the pod that runs on is not taken for one that has come back.
+func TestRestartOfAPodThatIsRefused(t *testing.T) {
+	w := newWorld(t)
+	p := w.pod("media")
+	w.made("web", func(r *container.Record) { r.PodID = p.ID })
+	w.up(p, unit.Own{Name: "media-pod.service", Cgroup: "/media-pod.service"})
+	refused := errors.New("unit media-pod.service is masked")
+	w.manager.fails["restart media-pod.service"] = refused
+	w.manager.set("media-pod.service", unit.Properties{LoadState: "masked", ActiveState: "active"})
+	if err := w.RestartPod(t.Context(), p); !errors.Is(err, refused) || w.manager.asked("start web.service") {
+		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+}
+
+// TestRestartOfAPodThatIsMadeAnew: the unit of a unit file replaces the pod at each try, so the one
+// that comes has another ID.
+func TestRestartOfAPodThatIsMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	in := unit.Own{Name: "media-pod.service", Cgroup: "/media-pod.service"}
+	old := w.pod("media")
+	old.Unit = in.Name
+	w.up(old, in)
+	failed := unit.JobError{Verb: "restart", Unit: in.Name, Job: "failed", Result: "signal"}
+	w.manager.fails["restart media-pod.service"] = failed
+	w.manager.set(in.Name, unit.Properties{LoadState: "loaded", ActiveState: "activating"})
+	if err := w.Pods.EndInfra(old); err != nil {
+		t.Fatal(err)
+	}
+	w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) {
+		w.up(w.pod("media"), in)
+		w.manager.set(in.Name, unit.Properties{LoadState: "loaded", ActiveState: "active", Restarts: 1})
+		return "", ""
+	}
+	if err := w.RestartPod(t.Context(), old); err != nil {
+		t.Error(err)
+	}
+	w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) {
+		w.pod("media") // whose infra process does not start
+		return "", ""
+	}
+	if err := w.RestartPod(t.Context(), old); !errors.Is(err, failed) {
+		t.Errorf("in vain: %v", err)
 	}
 }
 

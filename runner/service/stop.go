@@ -68,7 +68,7 @@ func (e *Engine) watcher(ctx context.Context, r container.Record, s container.St
 	case s.PID != 0:
 		return name
 	case s.Unit == "" && r.Unit == "":
-		if p, err := e.Unit(ctx, name); err != nil || !p.Transient || !starts(p) || e.left(ctx, r, name) {
+		if p, err := e.Unit(ctx, name); err != nil || !p.Transient || !starts(p) || e.left(r, name, p) {
 			return ""
 		}
 	case !e.startedAgain(ctx, r, name):
@@ -180,17 +180,18 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 
 // restarts reports whether a unit can start a container again. The manager forgets a transient
 // service that has ended, and does not start one that has used up its restarts: in both cases the
-// service is made anew. So it is for a container that was renamed, whose service gets its new name.
+// service is made anew. So it is for a container that was renamed, whose service gets its new name,
+// but for one in a pod: a stop of the last that runs ends the pod.
 func (e *Engine) restarts(ctx context.Context, r container.Record, s container.Status, name string) (bool, error) {
 	p, err := e.Unit(ctx, name)
 	switch {
 	case err != nil || !p.Exists():
 		return false, err
-	case s.PID == 0 && e.left(ctx, r, name):
+	case s.PID == 0 && e.left(r, name, p):
 		return false, nil
 	case !p.Transient || r.Unit != "":
 		return true, nil
-	case p.Argument == r.ID && name != serviceName(r) && !r.Spec.Remove: // a stop would remove it
+	case p.Argument == r.ID && name != serviceName(r) && r.PodID == "" && !r.Spec.Remove: // a stop would remove it
 		return false, nil
 	}
 	return p.ActiveState != "failed" && p.ActiveState != "inactive", nil
@@ -236,7 +237,7 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	if s.Unit == e.Own.Name {
 		e.tellPodOfEnd(ctx, r) // we are what cleans up after it
 	}
-	if s.Unit != "" && r.Unit == "" && !e.InService() && (s.Unit == serviceName(r) || !e.left(ctx, r, s.Unit)) {
+	if !e.InService() && e.unitGoesWith(ctx, r, s) {
 		defer func() {
 			if err == nil {
 				e.forgetUnit(ctx, s.Unit)

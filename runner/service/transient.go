@@ -51,9 +51,14 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 		if err != nil {
 			return err
 		}
-		if e.Pods.Status(p).InfraPID == 0 {
-			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil && !(t.retry && e.podComes(ctx, p, podServiceName(p))) {
-				return err
+		if before := e.Pods.Status(p); before.InfraPID == 0 {
+			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil {
+				if !t.retry {
+					return err
+				}
+				if _, comes := e.podComes(ctx, p, podServiceName(p), before); !comes {
+					return err
+				}
 			}
 		}
 		if name := e.Pods.Status(p).Unit; name != "" {
@@ -82,7 +87,11 @@ func (e *Engine) ofWhom(err error) error {
 	}
 	for _, r := range all {
 		if s, serr := e.Containers.Status(r.ID); serr == nil && s.PID != 0 && s.Unit == taken.Unit && r.Unit == "" && serviceName(r) != s.Unit {
-			return hint.With(fmt.Errorf("%s is the service of container %s, which was renamed while it ran", s.Unit, r.Name), "podunit restart %s, and it gets %s", r.Name, serviceName(r))
+			way := "podunit restart %s, and it gets %s"
+			if r.PodID != "" { // a restart leaves it there
+				way = "podunit stop %s; the next start gives it %s"
+			}
+			return hint.With(fmt.Errorf("%s is the service of container %s, which was renamed while it ran", s.Unit, r.Name), way, r.Name, serviceName(r))
 		}
 	}
 	return err

@@ -28,6 +28,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// IDLength is the length of the ID of a container, a pod, an image, or a volume without a name.
+const IDLength = 64
+
+// IsID reports whether a word is such an ID from beginning to end.
+func IsID(word string) bool {
+	return len(word) == IDLength && strings.Trim(word, "0123456789abcdef") == ""
+}
+
 // Config says for whom the storage is opened.
 type Config struct {
 	RunDir   string // the directory for runtime state, as rootless.Identity has it

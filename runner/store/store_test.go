@@ -184,3 +184,12 @@ func TestTwoDriversInOneStorage(t *testing.T) {
 		t.Errorf("hint of %v", err)
 	}
 }
+
+func TestIsID(t *testing.T) {
+	full := strings.Repeat("0a", 32)
+	for word, want := range map[string]bool{full: true, full[1:]: false, full + "0": false, "": false, strings.Repeat("0A", 32): false, strings.Repeat("web-", 16): false} {
+		if IsID(word) != want {
+			t.Errorf("%q: %t", word, !want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/store"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,9 +53,7 @@ type entry struct {
 }
 
 // made reports whether a volume has the name of one that nobody has given one: no unit names it.
-func made(volume string) bool {
-	return len(volume) == 64 && strings.Trim(volume, "0123456789abcdef") == ""
-}
+func made(volume string) bool { return store.IsID(volume) }
 
 // Of lists the units that name a volume, or that may, sorted.
 func (u Units) Of(volume string) []string {
