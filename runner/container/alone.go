@@ -9,7 +9,6 @@ import (
 
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/runc"
-	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 )
 
@@ -106,11 +105,15 @@ func (s *start) created(ctx context.Context) error {
 // keepGate starts the process that will let the container begin: the helper, if there is one
 // and the runtime is runc. For a terminal it is started when the terminal has arrived.
 func (s *start) keepGate() error {
-	helped := s.console != nil || s.output.stdout != nil || s.notify != nil || s.ask.Slow || s.network != nil && s.network.Mode() == spec.NetPasta
+	s.stays = s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.HasPasta()
+	helped := s.stays || s.ask.Slow
 	if helped && s.console == nil {
 		if err := s.startHelper(s.output.stdout, s.output.stderr); err != nil {
 			return err
 		}
+	}
+	if !s.stays {
+		s.status.LogPID, s.status.LogTicks = 0, 0 // nobody is to start another one when it has ended
 	}
 	if fifo, _ := s.creation.Gate(); fifo != "" && helped {
 		return nil
@@ -135,7 +138,7 @@ func (s *start) letBegin(context.Context) error {
 	if err := s.ask.Ready(s.status, s.begin); err != nil {
 		return err
 	}
-	return s.helper.Started()
+	return s.helper.Started(s.stays)
 }
 
 // begin lets the container begin, and notes that it has; no caller waits for the note.

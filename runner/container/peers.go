@@ -40,5 +40,29 @@ func (s *start) joined(kind string) (string, error) {
 	if err == nil && now.PID == 0 {
 		err = ErrNotRunning
 	}
+	s.others = append(s.others, other{one.Name, now.PID, now.StartTicks})
 	return process.Namespace(now.PID, kind), err
+}
+
+// other is the process of another container whose namespaces are joined.
+type other struct {
+	name  string
+	pid   int
+	ticks uint64
+}
+
+// joinedTheirs returns an error if one whose namespaces the container has joined has ended. The
+// runtime has opened them by the number of a process, which may have been another one's by then.
+func (s *start) joinedTheirs() error {
+	if s.ask.Join != nil && len(s.ask.Join.Share) > 0 {
+		if _, err := s.ask.Join.inPod("ns"); err != nil {
+			return err
+		}
+	}
+	for _, o := range s.others {
+		if !process.Alive(o.pid, o.ticks) {
+			return fmt.Errorf("container %s, whose namespaces are joined: %w any more; start it first", o.name, ErrNotRunning)
+		}
+	}
+	return nil
 }

@@ -134,6 +134,7 @@ type start struct {
 	console  *console         // of one with a terminal, until it is held
 	notify   *os.File         // the container's notify socket, if it has one
 	helper   *helper.Running  // what runs beside it, if anything does
+	stays    bool             // it has something to do as long as the container runs
 	logFile  helper.LogFile   // beside the journal, if one is asked for
 	label    labels
 	owner    *owner // who the container is to us, if it has a user namespace of its own
@@ -141,6 +142,7 @@ type start struct {
 	config   runc.Config
 	netns    string            // the path of the network namespace, unless it is the host's
 	sysctls  map[string]string // the kernel parameters that we set in it
+	others   []other           // whose namespaces it joins, beside its pod's
 	status   Status
 	code     int // how a container that was attached has ended
 }
@@ -327,7 +329,7 @@ func (s *start) deleteFromRuntime(ctx context.Context) error {
 // began notes that the container's first process runs.
 func (s *start) began(pid int) error {
 	s.status.PID, s.status.StartTicks, s.status.StartedAt = pid, process.StartTicks(pid), time.Now().UTC()
-	return errors.Join(s.User.Keep(pid), s.saveStatus(s.ask.Record.ID, s.status))
+	return errors.Join(s.joinedTheirs(), s.User.Keep(pid), s.saveStatus(s.ask.Record.ID, s.status))
 }
 
 // Ended notes how the container ended; 128+N is a death by signal N. If the container was removed

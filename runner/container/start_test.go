@@ -399,6 +399,54 @@ func TestWhoJoinsAPodThatHasEnded(t *testing.T) {
 	}
 }
 
+// TestWhoEndsWhileItIsJoined: the runtime has opened namespaces by the number of a process, which may
+// have been another one's by then. The container does not begin.
+func TestWhoEndsWhileItIsJoined(t *testing.T) {
+	begun := func() (*start, *exec.Cmd, *Join) {
+		e := &Engine{Store: nowhere{root: t.TempDir()}, RunDir: t.TempDir()}
+		r, theirs := Record{ID: NewID()}, Record{ID: NewID(), Name: "other"}
+		if err := e.makeDirs(r.ID); err != nil {
+			t.Fatal(err)
+		}
+		sleep := exec.Command("sleep", "1000")
+		if err := sleep.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sleep.Process.Kill(); _ = sleep.Wait() })
+		status := Status{PID: sleep.Process.Pid, StartTicks: process.StartTicks(sleep.Process.Pid)}
+		runs(t, e, theirs, status)
+		s := &start{ask: Launch{Record: &r, Peers: Peers{"pid": theirs}}, adding: adding{Engine: e}}
+		return s, sleep, &Join{Pod: "media", PID: status.PID, Ticks: status.StartTicks, Share: []string{"pid"}}
+	}
+	for _, c := range []struct {
+		joins, ends bool
+		share       []string // what the pod shares; nil where there is none
+		want        string
+	}{
+		{joins: true}, {ends: true}, {share: []string{"pid"}},
+		{joins: true, ends: true, want: "container other, whose namespaces are joined: container is not running any more; start it first"},
+		{share: []string{"pid"}, ends: true, want: "pod media has ended meanwhile; start it first"},
+		{share: []string{}, ends: true},
+	} {
+		s, sleep, pod := begun()
+		if c.share != nil {
+			s.ask.Join, pod.Share = pod, c.share
+		}
+		if c.joins {
+			if _, err := s.joined("pid"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.ends {
+			_ = sleep.Process.Kill()
+			_ = sleep.Wait() // it was killed
+		}
+		if err := s.began(os.Getpid()); (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 // several is a storage with some containers, by ID.
 type several struct {
 	nowhere

@@ -268,11 +268,15 @@ func (r *Running) Starting() error {
 		return nil
 	}
 	r.starting = true
-	return send(r.control, 's')
+	if err := send(r.control, 's'); err != nil {
+		return errors.Join(err, r.Close())
+	}
+	return nil
 }
 
-// Started tells it that the start is over, and closes it. Without Starting it does nothing.
-func (r *Running) Started() error {
+// Started tells it that the start is over, and closes it. Without Starting it does nothing. Who has
+// nothing to do any more is not to stay.
+func (r *Running) Started(stay bool) error {
 	if r == nil || !r.starting {
 		return nil
 	}
@@ -282,7 +286,11 @@ func (r *Running) Started() error {
 	if control == nil { // the container ended before it was watched
 		return nil
 	}
-	return errors.Join(send(control, 'r'), r.Close())
+	word := byte('r')
+	if !stay {
+		word = 'e'
+	}
+	return errors.Join(send(control, word), r.Close())
 }
 
 // Watch tells it of the container's first process, of the process of its network (0: none) and

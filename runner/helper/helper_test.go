@@ -571,7 +571,7 @@ func TestASlowStartThatIsKilledLeavesNoContainer(t *testing.T) {
 		want := "1"
 		if over {
 			want = ""
-			if err := r.Started(); err != nil {
+			if err := r.Started(true); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -586,6 +586,51 @@ func TestASlowStartThatIsKilledLeavesNoContainer(t *testing.T) {
 		if !within(func() bool { b, _ = os.ReadFile(kills); return string(b) == want }) {
 			t.Errorf("over: %t, written to the cgroup: %q, want %q", over, b, want)
 		}
+	}
+}
+
+// TestAHelperEndsWithASlowStart if it has no other task: container and guard are not kept company.
+func TestAHelperEndsWithASlowStart(t *testing.T) {
+	for _, stay := range []bool{false, true} {
+		r, err := Log{}.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		container := sleeper(t)
+		if err := errors.Join(r.Starting(), r.Watch(container.Process.Pid, 0, "")); err != nil {
+			t.Fatal(err)
+		}
+		guard := guardOf(t, r.PID)
+		if err := r.Started(stay); err != nil {
+			t.Fatal(err)
+		}
+		if !stay && !within(func() bool { return ended(r.PID) && ended(guard) }) {
+			t.Error("it stays")
+		}
+		if ended(container.Process.Pid) {
+			t.Error("it has ended the container")
+		}
+		kill(t, container.Process.Pid, unix.SIGKILL)
+		if !within(func() bool { return ended(r.PID) && ended(guard) }) {
+			t.Error("it does not end with the container")
+		}
+	}
+}
+
+// TestAHelperThatCannotBeTold of a slow start is left without a socket, as by every other failure.
+func TestAHelperThatCannotBeTold(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := os.NewFile(uintptr(fds[0]), "near")
+	defer near.Close()
+	if err := unix.Close(fds[1]); err != nil { // as that of one that was killed
+		t.Fatal(err)
+	}
+	r := &Running{control: near}
+	if err := r.Starting(); !errors.Is(err, unix.EPIPE) || r.control != nil {
+		t.Errorf("%v; the socket is open: %t", err, r.control != nil)
 	}
 }
 

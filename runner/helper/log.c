@@ -33,7 +33,8 @@
  *          soon as there is one; "k" with a file that kills the container's cgroup if it is
  *          written to; "w" with pidfds of the container and of its network's process; "s", the
  *          start goes on when the container has begun, and "r", it is over: when the socket ends
- *          between these two, the start was killed, and so is the container
+ *          between these two, the start was killed, and so is the container; "e" in place of "r"
+ *          ends this process as well, which has no other task
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  * 9        the log file
@@ -435,8 +436,10 @@ static void learn(void)
 		drop(NETWORK); /* we may know it already */
 		fds[CONTAINER] = n > 0 ? got[0] : -1;
 		fds[NETWORK] = n > 1 ? got[1] : -1;
-	} else if (what == 's' || what == 'r') {
+	} else if (what == 's' || what == 'r' || what == 'e') {
 		starting = what == 's';
+		if (what == 'e')
+			drop(CONTAINER);
 	} else if (n > 0) {
 		fds[KILL] = got[0];
 	}

@@ -159,6 +159,14 @@ func TestLabHelpers(t *testing.T) {
 				l.helperOf(user, s.systemctl, unit, "pasta")
 			}
 			l.Eventually(user, s.systemctl+" is-active member", time.Minute)
+			if user == "root" {
+				return // whose named networks need none
+			}
+			// One without a log, whose way out is beside its named network.
+			l.WriteFile(user, s.dir+"silent.container", "[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage="+image+"\nNetwork=bridge\nPublishPort=8502:80\nLogDriver=none\nExec=sleep infinity\n[Service]\nRestart=on-failure\nRestartSec=0\n")
+			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" start silent")
+			l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, "silent", "pasta"))
+			l.Eventually(user, fmt.Sprintf("[ $(%[1]s show -P NRestarts silent) -gt 0 ] && %[1]s is-active silent && %[1]s stop silent", s.systemctl), time.Minute)
 		})
 		l.MustRun(user, s.systemctl+" stop web p-pod member")
 		t.Run(user+"/in one PID namespace with the pod's process", func(t *testing.T) {

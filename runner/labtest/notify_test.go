@@ -118,6 +118,19 @@ func TestLabNotify(t *testing.T) {
 			l.MustRun(user, s.systemctl+" stop speaker")
 			l.Eventually(user, "journalctl "+strings.TrimPrefix(s.systemctl, "systemctl")+" -u speaker -o cat | grep -i 'watchdog timeout'", time.Minute)
 		})
+		t.Run(user+"/healthy, and nothing to do beside it", func(t *testing.T) {
+			l := l.on(t)
+			l.WriteFile(user, s.dir+"quiet.container", "[Container]\nImage="+image+"\nNetwork=none\nNotify=healthy\nHealthCmd=true\nLogDriver=none\nStopSignal=KILL\nExec=sleep infinity\n")
+			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" start quiet")
+			beside := "for p in $(find /sys/fs/cgroup$(" + s.systemctl + " show -P ControlGroup quiet) -name cgroup.procs -exec cat {} +); do cat /proc/$p/comm; done | grep -v podunit-checker" // that is the check's, in the container
+			l.Eventually(user, "[ \"$("+beside+")\" = sleep ]", time.Minute)
+			// Who looks at all containers starts nothing that would be missing beside it.
+			l.MustRun(user, "podunit ps; podunit healthcheck run systemd-quiet")
+			if got := l.MustRun(user, s.systemctl+" is-active quiet; "+beside); got != "active\nsleep" {
+				t.Errorf("%q", got)
+			}
+			l.MustRun(user, s.systemctl+" stop quiet")
+		})
 	}
 }
 

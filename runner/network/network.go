@@ -218,6 +218,11 @@ func (n *Network) emptyFiles() error {
 // Mode is none, host, pasta, bridge or ns.
 func (n *Network) Mode() string { return n.req.Network.Mode }
 
+// HasPasta tells whether the network is to have a pasta of its own.
+func (n *Network) HasPasta() bool {
+	return n.req.Network.Mode == spec.NetPasta || n.bridge != nil && n.bridge.Routed
+}
+
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (n *Network) Path() string { return n.result.Path }
 

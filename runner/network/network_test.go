@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
@@ -770,5 +771,22 @@ func TestPastaOfDebian12WithoutRoute(t *testing.T) {
 	}
 	if err := runPasta(context.Background(), program, &a); !errors.As(err, &PastaError{}) {
 		t.Errorf("it fails again: %v", err)
+	}
+}
+
+// TestHasPasta: in its own namespace, or beside named networks for what is published.
+func TestHasPasta(t *testing.T) {
+	for _, c := range []struct {
+		mode   string
+		bridge *netavark.Connection
+		want   bool
+	}{
+		{spec.NetPasta, nil, true}, {spec.NetNone, nil, false}, {spec.NetHost, nil, false},
+		{spec.NetBridge, &netavark.Connection{}, false}, {spec.NetBridge, &netavark.Connection{Routed: true}, true},
+	} {
+		n := Network{req: Request{Network: spec.Network{Mode: c.mode}}, bridge: c.bridge}
+		if got := n.HasPasta(); got != c.want {
+			t.Errorf("%s, %+v: %t", c.mode, c.bridge, got)
+		}
 	}
 }

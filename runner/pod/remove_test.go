@@ -127,6 +127,12 @@ func TestPIDFileOfAPodThatChanged(t *testing.T) {
 // work.
 func TestPIDFileOfABusyPod(t *testing.T) {
 	e, _, r, _ := running(t)
+	shm, err := os.MkdirTemp("/dev/shm", "podunit-test-") // where safe.Holder finds who has a lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(shm) })
+	e.Containers.RunDir = shm
 	path := filepath.Join(t.TempDir(), "pods", "shop.pid")
 	synctest.Test(t, func(t *testing.T) {
 		long, cancel := context.WithTimeout(t.Context(), time.Hour)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -213,6 +214,17 @@ func HasEnded(pid int) bool {
 	defer unix.Close(fd)
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return err == nil && n > 0
+}
+
+// KillGroup kills the process group that a started command leads, as its Cancel. It returns
+// os.ErrProcessDone if the group has ended by itself: os/exec takes no other error for that, and
+// would call a command that has succeeded cancelled.
+func KillGroup(cmd *exec.Cmd) error {
+	err := unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	if errors.Is(err, unix.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
 }
 
 // programWait is how long a container may take from being ready to executing its program.

@@ -3,8 +3,12 @@
 package process
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -90,4 +94,39 @@ func older(t *testing.T, major, minor int) bool {
 		t.Fatal(err)
 	}
 	return has < major || has == major && hasMinor < minor
+}
+
+// TestKillGroup: of one that runs, with its children, and of one that has just ended by itself, which
+// os/exec must not take for one that was cancelled.
+func TestKillGroup(t *testing.T) {
+	start := func(script string) (*exec.Cmd, *bufio.Reader) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+		cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+		out, err := cmd.StdoutPipe()
+		if err := errors.Join(err, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, bufio.NewReader(out)
+	}
+	runs, out := start("sleep 600 & echo begun; wait")
+	if line, err := out.ReadString('\n'); err != nil || line != "begun\n" {
+		t.Fatal(line, err)
+	}
+	if err := KillGroup(runs); err != nil {
+		t.Error(err)
+	}
+	if _, err := out.ReadString('\n'); err != io.EOF { // the child has it, too
+		t.Error(err)
+	}
+	if err := runs.Wait(); err == nil {
+		t.Error("it has ended well")
+	}
+	ended, _ := start("exit 0")
+	if err := ended.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := KillGroup(ended); err != os.ErrProcessDone {
+		t.Errorf("of one that has ended: %v", err)
+	}
 }

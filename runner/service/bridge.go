@@ -337,9 +337,7 @@ func endHolder(h netavark.Shared) error {
 }
 
 // reconnect connects again the running containers and pods that were connected to a namespace that
-// was lost. Who is not connected within turn lets the others go first, and is tried once more after
-// them. What goes wrong then may take limit in all: each has half of what is left. One that cannot
-// be connected is a warning.
+// was lost, in the order of inTurn. One that cannot be connected is a warning.
 func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, turn, limit time.Duration) {
 	was := func(c *netavark.Connection) bool { return c.Answer != nil }
 	if !slices.ContainsFunc(e.Networks().Connected(), was) {
@@ -349,49 +347,65 @@ func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, turn, lim
 	if err != nil {
 		e.Warn(fmt.Sprintf("containers on networks: %v", err))
 	}
-	connect := func(one connected, turn time.Duration) error {
-		err := manager.Send(notify.ExtendTimeout(limit + reconnectMore))
-		err = errors.Join(err, e.reconnectOne(ctx, one, turn, limit))
-		step.Crash("connected again")
-		return err
-	}
-	gaveUp := func(err error, began time.Time) {
+	connect := func(one connected, turn time.Duration) error { return e.reconnectOne(ctx, manager, one, turn) }
+	inTurn(all, turn, limit, connect, func(err error) {
 		e.Warn(fmt.Sprintf("%v; systemctl --user restart %s tries again", err, NamespaceUnit))
-		limit = max(0, limit-time.Since(began))
-	}
+	})
+}
+
+// inTurn calls connect for each of all. Who is not connected within turn lets the others go first,
+// and is tried once more after them. So are all who are left when others keep the lock of the
+// networks. Who hangs the second time, too, takes half of what is left of limit, and never less than
+// turn.
+func inTurn(all []connected, turn, limit time.Duration, connect func(one connected, turn time.Duration) error, gaveUp func(error)) {
+	locked := func(err error) bool { return errors.As(err, &netavark.LockedError{}) }
 	var slow []connected
-	for _, one := range all {
-		began := time.Now()
-		if err := connect(one, turn); errors.As(err, &netavark.SlowError{}) {
+	for i, one := range all {
+		err := connect(one, turn)
+		if locked(err) {
+			slow = append(slow, all[i:]...) // the next one would wait for the same lock
+			break
+		}
+		if errors.As(err, &netavark.SlowError{}) {
 			slow = append(slow, one)
 		} else if err != nil {
-			gaveUp(err, began)
+			gaveUp(err)
 		}
 	}
-	for _, one := range slow {
-		began := time.Now()
-		if err := connect(one, limit/2); err != nil {
-			gaveUp(err, began)
+	for i, one := range slow {
+		turn := max(turn, limit/2)
+		err := connect(one, turn)
+		if errors.As(err, &netavark.SlowError{}) {
+			limit = max(0, limit-turn)
+		}
+		if err != nil {
+			gaveUp(err)
+		}
+		if left := len(slow) - i - 1; locked(err) && left > 0 {
+			gaveUp(fmt.Errorf("%d more are not connected again, for the same reason", left))
+			return
 		}
 	}
 }
 
-// reconnectOne connects one within turn, once it has the lock of the networks, and in all within
-// limit.
-func (e *Engine) reconnectOne(ctx context.Context, one connected, turn, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the time for those who hang is over"))
-	defer cancel()
+// reconnectOne connects one within turn, once it has the lock of the networks. The manager is asked
+// for the time that it may take, whatever the unit's limit is.
+func (e *Engine) reconnectOne(ctx context.Context, manager notify.Socket, one connected, turn time.Duration) error {
 	servers := e.servers()
 	servers.Limit = turn
-	return network.Reconnect(ctx, one.dir, one.pid, one.ticks, servers)
+	err := manager.Send(notify.ExtendTimeout(netavark.LockWait + turn + reconnectMore))
+	err = errors.Join(err, network.Reconnect(ctx, one.dir, one.pid, one.ticks, servers))
+	step.Crash("connected again")
+	return err
 }
 
-// reconnectTurn is what each of them may take while others wait, and reconnectTime what all that
-// hang may take together. The manager waits reconnectMore for each, whatever the unit's limit is.
+// reconnectTurn is what each of them may take while others wait. It is longer than netavark takes on
+// a busy machine, and short enough that one that hangs keeps the names of the others away for less
+// than five seconds. reconnectTime is what those that hang may take in their second turns together.
 const (
-	reconnectTurn = time.Second
+	reconnectTurn = 2 * time.Second
 	reconnectTime = time.Minute
-	reconnectMore = 5 * time.Second
+	reconnectMore = 5 * time.Second // for the rest
 )
 
 // connected is a container or pod that runs and is on named networks.

@@ -196,66 +196,127 @@ func read(t *testing.T, told *net.UnixConn) (all []string) {
 	}
 }
 
-// TestReconnectGoesOn: where netavark hangs for some containers, with a program that it has started,
-// the others are connected before anybody waits for long, and those who hang wait together. The
-// manager is asked for time for each.
-func TestReconnectGoesOn(t *testing.T) {
-	w, told, n, connect := lostNetwork(t)
-	var stuck []string
-	for _, name := range []string{"s1", "one", "s2", "late", "two"} {
-		r := connect(name)
-		if name != "one" && name != "two" {
-			stuck = append(stuck, r.ID)
+// TestReconnectInTurn: who hangs lets the others go first, and all who hang share the time of the
+// second turns. Who waits for the lock of the networks uses up nobody's time.
+func TestReconnectInTurn(t *testing.T) {
+	const turn, limit = 2 * time.Second, 10 * time.Second
+	slow, locked, broken := error(netavark.SlowError{}), error(netavark.LockedError{Wait: time.Minute}), errors.New("netavark fails")
+	for name, c := range map[string]struct {
+		all  string
+		says map[string][]error // what the first and the second turn of each end with
+		want string             // the turns, and who is given up
+	}{
+		"all are well": {all: "a b", want: "a 2s, b 2s"},
+		"one hangs once, and one fails": {all: "a b c", says: map[string][]error{"a": {slow}, "b": {broken}},
+			want: "a 2s, b 2s, gave up netavark fails, c 2s, a 5s"},
+		"four hang": {all: "a b c d e", says: map[string][]error{"a": {slow, slow}, "b": {slow, slow}, "d": {slow, slow}, "e": {slow, slow}},
+			want: "a 2s, b 2s, c 2s, d 2s, e 2s, a 5s, gave up it takes more than 0s, b 2.5s, gave up it takes more than 0s, " +
+				"d 2s, gave up it takes more than 0s, e 2s, gave up it takes more than 0s"},
+		"who fails at once uses up no time": {all: "a b", says: map[string][]error{"a": {slow, broken}, "b": {slow}},
+			want: "a 2s, b 2s, a 5s, gave up netavark fails, b 5s"},
+		"the lock comes late": {all: "a b c d", says: map[string][]error{"a": {slow}, "b": {locked}},
+			want: "a 2s, b 2s, a 5s, b 5s, c 5s, d 5s"},
+		"the lock never comes": {all: "a b c", says: map[string][]error{"a": {locked, locked}},
+			want: "a 2s, a 5s, gave up other processes have had the lock of the networks for 1m0s, " +
+				"gave up 2 more are not connected again, for the same reason"},
+		"nor for the last": {all: "a", says: map[string][]error{"a": {locked, locked}},
+			want: "a 2s, a 5s, gave up other processes have had the lock of the networks for 1m0s"},
+	} {
+		var all []connected
+		for _, id := range strings.Fields(c.all) {
+			all = append(all, connected{id: id})
 		}
+		var got []string
+		turns := map[string]int{}
+		inTurn(all, turn, limit, func(one connected, turn time.Duration) error {
+			got = append(got, fmt.Sprintf("%s %v", one.id, turn))
+			n := turns[one.id]
+			turns[one.id]++
+			if says := c.says[one.id]; n < len(says) {
+				return fmt.Errorf("%w", says[n])
+			}
+			return nil
+		}, func(err error) { got = append(got, "gave up "+err.Error()) })
+		if got := strings.Join(got, ", "); got != c.want {
+			t.Errorf("%s: %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+// TestReconnectWaitsForTheLock: while others have the lock of the networks, nobody's time passes.
+func TestReconnectWaitsForTheLock(t *testing.T) {
+	w, told, n, connect := lostNetwork(t)
+	for _, name := range []string{"one", "two", "three"} {
+		connect(name)
 	}
 	n.Lose()
-	netavark, err := n.Store.Program("netavark")
+	taken, done := make(chan bool), make(chan error)
+	go func() {
+		done <- n.Store.WithNames(t.Context(), nil, func() error {
+			close(taken)
+			time.Sleep(100 * time.Millisecond) // far more than the limit
+			return nil
+		})
+	}()
+	<-taken
+	w.reconnect(t.Context(), w.takeNotify(), time.Minute, time.Millisecond)
+	if err := <-done; err != nil || len(w.warnings) > 0 || n.Setups() != 6 {
+		t.Errorf("%v, %q, %d setups", err, w.warnings, n.Setups())
+	}
+	more := notify.ExtendTimeout(netavark.LockWait + time.Minute + reconnectMore)
+	if got := read(t, told); !slices.Equal(got, slices.Repeat([]string{more}, 3)) {
+		t.Errorf("the manager is told %q, want %q for each", got, more)
+	}
+}
+
+// TestReconnectEndsWhatHangs: where netavark hangs, with a program that it has started, both end with
+// the turn. The next turn connects the container.
+func TestReconnectEndsWhatHangs(t *testing.T) {
+	w, _, n, connect := lostNetwork(t)
+	connect("late")
+	n.Lose()
+	path, err := n.Store.Program("netavark")
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := os.ReadFile(netavark)
+	script, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The third hangs once.
-	at := t.TempDir()
-	hangs := fmt.Sprintf(`#!/bin/sh
-cd %s
-in=$(/bin/cat)
-case $in in *%s*|*%s*) says=hangs ;; *%s*) [ -e late ] || says=hangs; : >late ;; esac
-case "$*" in *setup*) echo $says >>order ;; esac
-[ -z "$says" ] || { /bin/sleep 600 & echo $! >>hung; wait; }
-`, at, stuck[0], stuck[1], stuck[2])
-	if err := safe.Replace(netavark, append([]byte(hangs), script...), 0o755); err != nil {
+	hung := filepath.Join(t.TempDir(), "hung")
+	hangs := fmt.Sprintf("#!/bin/sh\n/bin/sleep 600 &\necho $! >%[1]s.new\n/bin/mv %[1]s.new %[1]s\nwait\n", hung)
+	if err := safe.Replace(path, []byte(hangs), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w.reconnect(t.Context(), w.takeNotify(), 3*time.Second, 8*time.Second)
-	order, err := os.ReadFile(filepath.Join(at, "order"))
-	if got := strings.Split(string(order), "\n"); err != nil {
-		t.Error(err)
-	} else if want := []string{"hangs", "", "hangs", "hangs", "", "hangs", "hangs", "", ""}; !slices.Equal(got, want) {
-		t.Errorf("netavark is called %q, want %q", got, want)
+	all, err := w.onNetworks()
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
 	}
-	data, err := os.ReadFile(filepath.Join(at, "hung"))
+	var pid string
+	for turn := 100 * time.Millisecond; pid == ""; turn *= 2 { // until it is long enough for netavark to begin
+		if err := w.reconnectOne(t.Context(), notify.Socket{}, all[0], turn); !errors.As(err, &netavark.SlowError{}) {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(hung)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		pid = strings.TrimSpace(string(data))
+	}
+	sleep, err := strconv.Atoi(pid)
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
-	for _, word := range strings.Fields(string(data)) {
-		if pid, err := strconv.Atoi(word); err != nil || !process.HasEnded(pid) {
-			t.Errorf("what netavark has started goes on: %s, %v", word, err)
+	for began := time.Now(); !process.HasEnded(sleep); time.Sleep(time.Millisecond) { // it was killed just now
+		if time.Since(began) > time.Minute {
+			t.Fatalf("what netavark has started goes on: %d", sleep)
 		}
 	}
-	const again = "; systemctl --user restart podunit-netns.service tries again"
-	want := []string{"connect " + stuck[0] + " again: netavark setup: it takes more than 4s" + again, "connect " + stuck[1] + " again: netavark setup: it takes more than "}
-	if len(w.warnings) != 2 || w.warnings[0] != want[0] || !strings.HasPrefix(w.warnings[1], want[1]) || strings.HasSuffix(w.warnings[1], " 4s"+again) {
-		t.Errorf("warnings %q, want %q and less time", w.warnings, want)
+	if err := safe.Replace(path, script, 0o755); err != nil {
+		t.Fatal(err)
 	}
-	if got := n.Setups(); got != 8 {
-		t.Errorf("%d setups, want 5 and then 3", got)
-	}
-	got, first := read(t, told), notify.ExtendTimeout(8*time.Second+reconnectMore)
-	if len(got) != 8 || !slices.Equal(got[:6], slices.Repeat([]string{first}, 6)) || slices.Contains(got[6:], first) {
-		t.Errorf("the manager is told %q", got)
+	if err := w.reconnectOne(t.Context(), notify.Socket{}, all[0], time.Minute); err != nil || n.Setups() != 2 {
+		t.Errorf("%v, %d setups", err, n.Setups())
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/process"
 	"golang.org/x/sys/unix"
 )
 
@@ -129,7 +130,7 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 	// A helper such as mount.nfs is a child of mount(8), and waits minutes for a server that does not
 	// answer. In a session of their own both are killed together.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.Cancel = func() error { return process.KillGroup(cmd) }
 	cmd.WaitDelay = giveUp
 	if out, err := cmd.CombinedOutput(); err != nil {
 		// Where the manager gives up the start, mount(8) may hear of it before we do.

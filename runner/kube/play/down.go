@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -217,6 +219,13 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 func (p *Player) Plays(name string) bool {
 	_, err := p.store.load(name)
 	return err == nil
+}
+
+// Noted is Plays for who has not opened the storage with that directory. A note that cannot be looked
+// for may be there.
+func Noted(graph, name string) bool {
+	_, err := os.Stat(store{disk: onDisk(graph)}.path(name))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Await waits until no pod of a plan runs any more.

@@ -4,11 +4,13 @@ package netavark
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/vishvananda/netlink"
@@ -64,5 +66,17 @@ func TestAnswers(t *testing.T) {
 		if request, err := os.ReadFile(filepath.Join(dir, "request")); err != nil || !strings.Contains(string(request), `"networks":{"a":`) {
 			t.Errorf("%s: %s, %v", version, request, err)
 		}
+	}
+}
+
+// TestNetavarkThatCannotBegin: who has no time left before netavark is started was too slow, as who
+// has none left afterwards.
+func TestNetavarkThatCannotBegin(t *testing.T) {
+	ctx, cancel := context.WithTimeoutCause(t.Context(), -1, SlowError{time.Second})
+	defer cancel()
+	c := Connection{Netavark: "/bin/true"}
+	_, err := output(ctx, c.command(ctx, "setup"), "setup", func(start func() error) error { return start() })
+	if !errors.As(err, &SlowError{}) || err.Error() != "netavark setup: it takes more than 1s" {
+		t.Error(err)
 	}
 }

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// lockWait is how long to wait for others who change the networks. A manager gives a start 90
+	// LockWait is how long to wait for others who change the networks. A manager gives a start 90
 	// seconds by default: the start can still say what it has waited for.
-	lockWait = 80 * time.Second
+	LockWait = 80 * time.Second
 	// holdTime is how long one may change them. It is shorter: who waits for one that hangs has its
 	// turn.
 	holdTime = 55 * time.Second
 )
 
 // withLock does something under the lock that Podman takes, too. It waits as long as ctx lasts, and
-// no longer than lockWait; then the error is a LockedError.
+// no longer than LockWait; then the error is a LockedError.
 func (s *Store) withLock(ctx context.Context, do func(ctx context.Context) error) error {
-	return s.lockWithin(ctx, lockWait, do)
+	return s.lockWithin(ctx, LockWait, do)
 }
 
 func (s *Store) lockWithin(ctx context.Context, wait time.Duration, do func(ctx context.Context) error) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -19,13 +20,19 @@ import (
 // up does not keep it when its turn comes.
 func TestLockOfTheNetworks(t *testing.T) {
 	s, running := newStore(t, version114), runtime.NumGoroutine()
+	shm, err := os.MkdirTemp("/dev/shm", "podunit-test-") // where safe.Holder finds who has a lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(shm) })
+	s.LockFile = filepath.Join(shm, "netavark.lock")
 	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	nobody := func(context.Context) error { t.Error("two have the lock"); return nil }
-	err := s.withLock(t.Context(), func(held context.Context) error {
+	err = s.withLock(t.Context(), func(held context.Context) error {
 		if end, ok := held.Deadline(); !ok || time.Until(end) > holdTime {
 			t.Errorf("who has it may have it until %v", end)
 		}
@@ -59,8 +66,11 @@ func TestLockOfTheNetworks(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 	}
-	for runtime.NumGoroutine() > running { // those who gave up have it in turn, and let it go
-		time.Sleep(time.Millisecond)
+	// Those who gave up have it in turn, and let it go.
+	for began := time.Now(); runtime.NumGoroutine() > running; time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d goroutines are left, of %d", runtime.NumGoroutine(), running)
+		}
 	}
 	if err := (LockedError{Wait: time.Minute}); hint.Of(err) == "" || err.Error() != "other processes have had the lock of the networks for 1m0s" {
 		t.Errorf("where it is not known who has it: %v (%s)", err, hint.Of(err))

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/process"
 	"go.podman.io/common/libnetwork/types"
 	"golang.org/x/sys/unix"
 )
@@ -210,7 +211,7 @@ func (c *Connection) command(ctx context.Context, args ...string) *exec.Cmd {
 	// What it has started may hang with it, would keep its output open, and would go on beside the
 	// next one.
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.Cancel = func() error { return process.KillGroup(cmd) }
 	cmd.WaitDelay = 3 * time.Second
 	cmd.Env = []string{"PATH=" + programPath, "RUST_LOG=error"}
 	if c.Firewall != "" {
@@ -227,6 +228,9 @@ func output(ctx context.Context, cmd *exec.Cmd, verb string, within func(func() 
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := within(cmd.Start); err != nil {
+		if ctx.Err() != nil { // it was not even started
+			err = context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("netavark %s: %w", verb, err)
 	}
 	if err := cmd.Wait(); err != nil {

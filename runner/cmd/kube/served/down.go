@@ -9,6 +9,8 @@ import (
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 )
 
@@ -29,6 +31,9 @@ or that another tool has made.`,
 		Args: cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if own {
+				if gone, err := nothingPlayed(e); gone || err != nil {
+					return err
+				}
 				documents = nothing
 			}
 			return Down(cmd.Context(), e, args, force, documents)
@@ -38,6 +43,17 @@ or that another tool has made.`,
 	cmd.Flags().BoolVar(&own, "service-container", false, "for .kube files: what this unit has played, and nothing that others have under the same names")
 	_ = cmd.Flags().MarkHidden("service-container") // it is there, as that of play
 	return cmd
+}
+
+// nothingPlayed reports whether there is no note of what this unit has played. So it is where a stop
+// executes this for the second time, which opens no storage for that.
+func nothingPlayed(e *cli.Env) (bool, error) {
+	own, err := unit.CurrentUnit(e.Lookup)
+	if err != nil {
+		return false, err
+	}
+	at, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	return !play.Noted(at.GraphRoot, own.Name), err
 }
 
 // nothing is what documents name to a unit that has played none of it.
