@@ -586,10 +586,6 @@ func TestUnusedNamespace(t *testing.T) {
 	if err := os.Mkdir(shared, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// While it is being made, nobody takes its directory away.
-	if err := errors.Join(os.MkdirAll(s.Records, 0o700), s.EndUnused(shared), os.Remove(s.Records)); err != nil {
-		t.Fatal(err)
-	}
 	ended := held(t, shared)
 	coming := filepath.Join(s.Records, "coming")
 	for _, step := range []struct {
@@ -633,11 +629,12 @@ func TestLeftWhileMade(t *testing.T) {
 		}
 	}
 	shared := t.TempDir()
-	ended := held(t, shared)
 	killed := exec.Command("true")
 	if err := errors.Join(killed.Run(), os.MkdirAll(s.Records, 0o700), os.Symlink(fmt.Sprintf("/proc/%d/stat", killed.Process.Pid), s.making()), s.Making(t.Context())); err != nil {
 		t.Fatal(err)
 	}
+	leaves(shared) // and does not take the directory away
+	ended := held(t, shared)
 	leaves(shared)
 	if _, ok := ReadShared(shared); !ok {
 		t.Error("the namespace has ended before it is up")
@@ -659,6 +656,49 @@ func TestLeftWhileMade(t *testing.T) {
 	}
 	if left, err := os.ReadDir(s.Records); err != nil || len(left) > 0 {
 		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// TestLastOneWasKilled has the last container leave, and podunit killed when the holder has ended and
+// some of the namespace's directory is gone. Who does it once more takes the rest.
+func TestLastOneWasKilled(t *testing.T) {
+	s := newStore(t, version114)
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []struct {
+		name, gone string
+		again      func(dir, shared string) error
+	}{
+		{"nothing gone, the container leaves", "none", func(dir, _ string) error { return Disconnect(dir) }},
+		{"the process is not named any more, the container leaves", sharedFile, func(dir, _ string) error { return Disconnect(dir) }},
+		{"nothing gone, the maker ends", "none", func(_, shared string) error { return s.EndUnused(shared) }},
+		{"the process is not named any more, the maker ends", sharedFile, func(_, shared string) error { return s.EndUnused(shared) }},
+	} {
+		t.Run(what.name, func(t *testing.T) {
+			shared := filepath.Join(t.TempDir(), "netns")
+			if err := errors.Join(os.Mkdir(shared, 0o700), os.MkdirAll(filepath.Join(shared, "rules"), 0o700), os.WriteFile(filepath.Join(shared, "rules", "ID"), nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			ended := held(t, shared)
+			c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, _ := ReadShared(shared)
+			dir := t.TempDir()
+			err = errors.Join(c.note(dir), os.Remove(c.link()), process.End(h.PID, h.Ticks, unix.SIGTERM, process.KillWait), os.RemoveAll(filepath.Join(shared, what.gone)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			if err := what.again(dir, shared); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(shared); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the directory is left: %v", err)
+			}
+		})
 	}
 }
 

@@ -212,25 +212,33 @@ func (s *Store) EndUnused(shared string) error {
 	})
 }
 
-// endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock,
-// so the next container finds no namespace and starts the unit. Who makes one looks itself whether
-// anybody is there when it is up: see Making and EndUnused.
+// endShared ends the holder of the user's namespace, and with it its unit, and removes its directory,
+// or what is left of one: of a holder that was killed, or where another podunit was killed here. The
+// caller has the lock, so the next container finds no namespace and starts the unit. Who makes one
+// looks itself whether anybody is there when it is up: see Making and EndUnused.
 func (c *Connection) endShared() error {
-	h, ok := ReadShared(c.Shared)
-	if err := os.RemoveAll(c.dnsDir()); err != nil || !ok {
+	if err := os.RemoveAll(c.dnsDir()); err != nil {
 		return err
 	}
 	// The process ends first: if podunit is killed here, there is a directory that names a process
 	// which has ended, and not a unit that runs without its directory.
-	p, err := process.Open(h.PID, h.Ticks)
-	if err != nil {
-		return err
-	}
-	if p != nil {
-		defer p.Close()
-		if err := p.Signal(unix.SIGTERM); err != nil {
-			return fmt.Errorf("end the network namespace, process %d: %w", h.PID, err)
+	if h, ok := ReadShared(c.Shared); ok {
+		if err := h.end(); err != nil {
+			return err
 		}
 	}
 	return os.RemoveAll(c.Shared)
+}
+
+// end ends the holder, if it has not ended meanwhile.
+func (h Shared) end() error {
+	p, err := process.Open(h.PID, h.Ticks)
+	if p == nil || err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.Signal(unix.SIGTERM); err != nil {
+		return fmt.Errorf("end the network namespace, process %d: %w", h.PID, err)
+	}
+	return nil
 }
