@@ -3,6 +3,7 @@
 package play
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
@@ -66,9 +68,7 @@ func TestEndedOnceMore(t *testing.T) {
 	if HasEnded(w.Engine, st.Name, "web", "a") {
 		t.Fatal("nobody has handled its end")
 	}
-	if err := os.MkdirAll(filepath.Dir(w.Player.store.endPath(st.Name, "x")), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	// No directory is there for the notes, as after a boot.
 	if err := w.Ended(t.Context(), st.Name, "web", "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -97,5 +97,31 @@ func TestEndedOnceMore(t *testing.T) {
 	}
 	if _, err := os.Stat(w.Player.store.dir(st.Name)); err == nil {
 		t.Error("the directory of the play is back")
+	}
+}
+
+// TestHandledIsNoContainersEnd: a container may be named as one likes, and its end stays when another
+// start of the pod is noted.
+func TestHandledIsNoContainersEnd(t *testing.T) {
+	w := newWorld(t)
+	s := w.Player.store
+	if err := s.save(&State{Name: "web", Plan: &kube.Plan{}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"handled", "ended"} {
+		if err := s.ended("web", end{Code: 7}, "web", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.setHandled("web", "r1", "web"), s.setHandled("web", "r2", "web", "handled"), s.lives("web", "web")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"handled", "ended"} {
+		if e, over := s.endOf("web", "web", name); !over || e.Code != 7 {
+			t.Errorf("the end of the container %s: %v %+v", name, over, e)
+		}
+	}
+	if s.handled("web", "web") != "" || s.handled("web", "web", "handled") != "r2" {
+		t.Errorf("handled: %q, %q", s.handled("web", "web"), s.handled("web", "web", "handled"))
 	}
 }
