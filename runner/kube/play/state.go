@@ -225,7 +225,8 @@ func (s store) restoreSecrets(name string, data []byte) error {
 // end is how a container or a pod has ended for good.
 type end struct {
 	Code   int
-	Broken bool `json:",omitempty"` // not by its own exit
+	Broken bool   `json:",omitempty"` // not by its own exit
+	Run    string `json:",omitempty"` // of a container: the invocation ID of its unit
 }
 
 func (s store) endPath(play string, words ...string) string {
