@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -211,6 +213,13 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 		}
 	}
 	return errors.Join(err, p.store.lives(st.Name, one.Name))
+}
+
+// Noted reports whether there may be a note of what a unit has played. graph is the storage's
+// directory, which need not be open.
+func Noted(graph, name string) bool {
+	_, err := os.Stat(store{disk: diskDir(graph)}.path(name))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Plays reports whether there is a note of what a unit has played.
