@@ -32,7 +32,9 @@ type Options struct {
 	// User tells units for user managers from those for the system's.
 	User bool
 	// Lax makes faulty files behave as in Podman: they yield no unit, and two files that claim one
-	// service name are not an error, the one that is converted later wins.
+	// service name are not an error, the one that is converted later wins. Of good files, KillMode=
+	// and SyslogIdentifier= of a container and ExecStop= of a pod are Podman's, too, since Podman's
+	// tests ask for them.
 	Lax bool
 	// UID looks up the ID of an account, for system units with User=. Nil knows of none.
 	UID func(name string) (uid int, ok bool)

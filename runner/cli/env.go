@@ -249,11 +249,17 @@ func smallOf(full string) string {
 
 // Secrets opens the secrets beside the storage, which is not opened for that.
 func (e *Env) Secrets() (secret.Store, error) {
-	o, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	graph, err := e.GraphRoot()
 	if err != nil {
 		return secret.Store{}, err
 	}
-	return secret.New(o.GraphRoot), nil
+	return secret.New(graph), nil
+}
+
+// GraphRoot is the directory of the storage, which is not opened for that.
+func (e *Env) GraphRoot() (string, error) {
+	o, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	return o.GraphRoot, err
 }
 
 // RemoveContainer stops and removes a container, for verbs that remove what uses something else. t

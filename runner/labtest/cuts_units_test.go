@@ -138,6 +138,8 @@ const (
 `
 	playOnce = `{apiVersion: batch/v1, kind: Job, metadata: {name: kp}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "` + image + `", command: [sleep, "2"]}]}}}}
 `
+	playFails = `{apiVersion: batch/v1, kind: Job, metadata: {name: kp}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: OnFailure, containers: [{name: c, image: "` + image + `", command: [sh, -c, "sleep 2; exit 3"]}]}}}}
+`
 	playAgain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, volumes: [{name: s, emptyDir: {}}], containers: [{name: c, image: "` + image + `", command: [sh, -c, "[ -e /s/begun ] || { touch /s/begun; exit 42; }; trap 'exit 0' TERM; sleep 1000 & wait"], restartPolicy: Always, ` +
 		`restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}], volumeMounts: [{name: s, mountPath: /s}]}]}}
 `
@@ -163,7 +165,8 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube ended", of: "kube ended", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube ended of one that died", of: "kube ended", before: ofPlay(playPlain) + "; $S start xk; podunit inspect -f '{{.State.Pid}}' kp-c >made/pid", verb: "podunit kill kp-c", done: plainK + " && [ $(podunit inspect -f '{{.State.Pid}}' kp-c) != $(cat made/pid) ]", undo: "rm made/pid; " + endK},
 	// Nobody starts its container again, and the play ends with its pod.
-	{name: "unit: kube ended of a job", of: "kube ended", within: 60, before: ofPlay(playOnce), verb: "$S start xk", done: strings.ReplaceAll(goneK, "kp", "kp-pod"), undo: endK},
+	{name: "unit: kube ended of a job", of: "kube ended", before: ofPlay(playOnce), verb: "$S start xk", done: strings.ReplaceAll(goneK, "kp", "kp-pod"), undo: endK},
+	{name: "unit: kube ended of a job that fails", of: "kube ended", before: ofPlay(playFails), verb: "$S start xk", done: strings.ReplaceAll(goneK, "kp", "kp-pod"), undo: endK},
 	{name: "unit: pod start of a play", of: "pod start", before: ofPlay(playPlain), verb: "$S start xk", done: plainK, undo: endK},
 	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
 	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},

@@ -127,7 +127,8 @@ const maxLate = 366 * 24 * time.Hour
 // test, does not use up those of the timer.
 func (p *Player) Cron(ctx context.Context, play, podName string) error {
 	err := p.cron(ctx, play, podName)
-	if ferr := p.ForgetRestarts(ctx, p.Own.Name); ferr != nil {
+	// A stop ends ctx, and is no kill.
+	if ferr := p.ForgetRestarts(context.WithoutCancel(ctx), p.Own.Name); ferr != nil {
 		p.Warn(fmt.Sprintf("the starts of %s are still counted: %v", p.Own.Name, ferr))
 	}
 	return err

@@ -3,6 +3,7 @@
 package play
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/service"
 )
 
 // TestNoZone: a name that looks like a time zone and is none is found before the manager refuses
@@ -94,8 +96,20 @@ func TestCronForgetsItsStarts(t *testing.T) {
 		if err := w.Player.store.save(&State{Name: "play", Plan: &kube.Plan{Pods: []*kube.Pod{one}}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Cron(t.Context(), "play", pod); (err != nil) != fails {
+		connect := w.Connect
+		w.Connect = func(ctx context.Context) (service.Manager, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return connect(ctx)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop() // a stop of the unit is no kill either
+		if err := w.Cron(ctx, "play", pod); (err != nil) != fails {
 			t.Errorf("%s: %v", pod, err)
+		}
+		if w.warned("still counted") {
+			t.Errorf("%s: %q", pod, w.warnings)
 		}
 		if got := w.manager.asked("reset"); !slices.Equal(got, []string{"nightly-cron.service"}) {
 			t.Errorf("%s: %q", pod, got)

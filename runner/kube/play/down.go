@@ -215,17 +215,17 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 	return errors.Join(err, p.store.lives(st.Name, one.Name))
 }
 
+// Noted reports whether there may be a note of what a unit has played. graph is the storage's
+// directory, which need not be open.
+func Noted(graph, name string) bool {
+	_, err := os.Stat(store{disk: diskDir(graph)}.path(name))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // Plays reports whether there is a note of what a unit has played.
 func (p *Player) Plays(name string) bool {
 	_, err := p.store.load(name)
 	return err == nil
-}
-
-// Noted is Plays for who has not opened the storage with that directory. A note that cannot be looked
-// for may be there.
-func Noted(graph, name string) bool {
-	_, err := os.Stat(store{disk: onDisk(graph)}.path(name))
-	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Await waits until no pod of a plan runs any more.

@@ -67,6 +67,13 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 			return err
 		}
 	}
+	if p.overBefore(play, podName, name) {
+		job, err := p.Asked(ctx, p.Own.Name)
+		if err != nil || job != "" && job != "stop" {
+			return err
+		}
+		return p.settleContainer(ctx, st, one, job == "" && !p.endsAll(c) && p.startsAgain(ctx, c))
+	}
 	// Somebody else may have it in hand: its stop, or its next start. Of a start that it fails
 	// itself, its rules count.
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" && (job != "start" || !p.endsAll(c)) {
@@ -96,18 +103,33 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
 		return err // somebody has taken it in hand meanwhile, or it does not keep the pod alive
 	}
-	if spent {
+	if !known {
+		code = 1
+	}
+	run, _ := p.Lookup("INVOCATION_ID")
+	if err := p.store.ended(play, end{Code: code, Run: run}, podName, name); err != nil {
+		return err
+	}
+	return p.settleContainer(ctx, st, one, spent)
+}
+
+// overBefore tells whether an Ended that was killed has noted that the container has ended for good
+// in this run of its unit. It may have asked for the unit's stop, too, which is nobody else's then.
+func (p *Player) overBefore(play, podName, name string) bool {
+	run, ok := p.Lookup("INVOCATION_ID")
+	e, over := p.store.endOf(play, podName, name)
+	return ok && over && e.Run == run
+}
+
+// settleContainer does what is left when a container's end for good is noted. again tells that the
+// manager would start it again.
+func (p *Player) settleContainer(ctx context.Context, st *State, one *kube.Pod, again bool) error {
+	if again {
 		// Without this the manager would try once more, start the pod for that, and only then find
 		// that the container may not start.
 		if err := p.AskUnit(ctx, "stop", p.Own.Name); err != nil {
 			return err
 		}
-	}
-	if !known {
-		code = 1
-	}
-	if err := p.store.ended(play, end{Code: code}, podName, name); err != nil {
-		return err
 	}
 	return p.settlePod(st, one)
 }

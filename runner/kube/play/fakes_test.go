@@ -76,7 +76,8 @@ type fakeManager struct {
 	// does, if it is set, is what a call does, and ends how it fails.
 	does func(call string)
 	ends func(call string) error
-	job  string // that every unit has
+	// job is the one that every unit has, and restart its Restart=.
+	job, restart string
 }
 
 func (m *fakeManager) call(verb, name string) error {
@@ -151,7 +152,7 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.active[name] {
-		return unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true}, nil
+		return unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true, Restart: m.restart, HasJob: m.job != ""}, nil
 	}
 	if m.failed[name] {
 		return unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true}, nil

@@ -54,12 +54,12 @@ func New(e *service.Engine) *Player {
 	volumes.Event = e.Event
 	return &Player{
 		Engine: e, volumes: volumes,
-		store: store{disk: onDisk(graph), run: runDir(e), warn: e.Warn},
+		store: store{disk: diskDir(graph), run: runDir(e), warn: e.Warn},
 	}
 }
 
-// onDisk is where plays have what survives a boot, below the directory of the storage.
-func onDisk(graph string) string { return filepath.Join(graph, "podunit", "kube") }
+// diskDir is where plays have what survives a boot, in the storage's directory graph.
+func diskDir(graph string) string { return filepath.Join(graph, "podunit", "kube") }
 
 // runDir is where plays have what does not survive a boot.
 func runDir(e *service.Engine) string { return filepath.Join(e.Containers.RunDir, "kube") }

@@ -225,7 +225,8 @@ func (s store) restoreSecrets(name string, data []byte) error {
 // end is how a container or a pod has ended for good.
 type end struct {
 	Code   int
-	Broken bool `json:",omitempty"` // not by its own exit
+	Broken bool   `json:",omitempty"` // not by its own exit
+	Run    string `json:",omitempty"` // of a container: the invocation ID of its unit
 }
 
 func (s store) endPath(play string, words ...string) string {
@@ -263,17 +264,26 @@ func (s store) lives(play string, words ...string) error {
 	return errors.Join(errs...)
 }
 
-// handledPath is a file that has the invocation ID of the unit whose end Ended has handled.
+// handledPath is a file that has the invocation ID of the unit whose end Ended has handled. It has a
+// directory of its own, since a container may have any name.
 func (s store) handledPath(play string, words ...string) string {
-	return s.endPath(play, words...) + "@handled"
+	return filepath.Join(s.dir(play), "handled", strings.Join(words, "@"))
 }
 
+// setHandled notes that. A play that is gone gets no note any more.
 func (s store) setHandled(play, run string, words ...string) error {
-	err := safe.Replace(s.handledPath(play, words...), []byte(run), 0o600)
-	if errors.Is(err, fs.ErrNotExist) { // the play is gone, too
+	_, err := os.Stat(s.path(play))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	path := s.handledPath(play, words...)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return safe.Replace(path, []byte(run), 0o600)
 }
 
 func (s store) handled(play string, words ...string) string {

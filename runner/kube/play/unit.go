@@ -109,7 +109,7 @@ func (p *Player) podUnit(u *unit.Service, st *State, one *kube.Pod) {
 	if one.Job != nil && one.Job.Deadline > 0 && (limit == 0 || one.Job.Deadline < limit) {
 		limit = one.Job.Deadline
 	}
-	u.Twice = limit > 0 || slices.ContainsFunc(one.Containers, func(c *kube.Container) bool { return c.Role == kube.Ordinary && endsForGood(c) })
+	u.Twice = true // the pod may be the last one, and nobody else ends the play
 	if limit > 0 {
 		u.Settings = map[string]any{"RuntimeMaxUSec": uint64(limit.Microseconds())}
 	}

@@ -128,19 +128,10 @@ spec:
 			t.Errorf("%s ends twice: %t", name, s.Twice)
 		}
 	}
-	// The pod ends twice where all of them may have ended, or its time is limited.
-	for _, c := range []struct {
-		names []string
-		limit time.Duration
-		want  bool
-	}{{[]string{"first", "side", "always"}, 0, false}, {[]string{"always", "never"}, 0, true}, {[]string{"always"}, time.Minute, true}} {
-		one, u := kube.Pod{Name: "web", Deadline: c.limit}, unit.Service{}
-		for _, name := range c.names {
-			one.Containers = append(one.Containers, container(pod, name))
-		}
-		if p.podUnit(&u, &State{}, &one); u.Twice != c.want {
-			t.Errorf("a pod with %q and the limit %s ends twice: %t", c.names, c.limit, u.Twice)
-		}
+	// The first process of any pod may be killed.
+	one, u := kube.Pod{Name: "web", Containers: []*kube.Container{container(pod, "always")}}, unit.Service{}
+	if p.podUnit(&u, &State{}, &one); !u.Twice {
+		t.Error("a pod ends once, all of whose containers are started again")
 	}
 }
 

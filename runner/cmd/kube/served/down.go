@@ -4,13 +4,13 @@ package served
 
 import (
 	"context"
+	"errors"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/service"
-	"github.com/podunit/podunit/runner/store"
-	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 )
 
@@ -31,33 +31,50 @@ or that another tool has made.`,
 		Args: cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if own {
-				if gone, err := nothingPlayed(e); gone || err != nil {
-					return err
-				}
-				documents = nothing
+				return downOwn(cmd.Context(), e, force)
 			}
 			return Down(cmd.Context(), e, args, force, documents)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "remove the volumes, too")
 	cmd.Flags().BoolVar(&own, "service-container", false, "for .kube files: what this unit has played, and nothing that others have under the same names")
-	_ = cmd.Flags().MarkHidden("service-container") // it is there, as that of play
+	_ = cmd.Flags().MarkHidden("service-container") // as kube play hides its own
 	return cmd
 }
 
-// nothingPlayed reports whether there is no note of what this unit has played. So it is where a stop
-// executes this for the second time, which opens no storage for that.
-func nothingPlayed(e *cli.Env) (bool, error) {
-	own, err := unit.CurrentUnit(e.Lookup)
+// downOwn takes down what the service has played that this process is in. A stop executes it twice,
+// and the second one opens no storage where the first has done all.
+func downOwn(ctx context.Context, e *cli.Env, force bool) error {
+	c, err := e.Service()
 	if err != nil {
-		return false, err
+		return err
 	}
-	at, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
-	return !play.Noted(at.GraphRoot, own.Name), err
+	x, err := service.OpenToProbe(c)
+	if err != nil {
+		return err
+	}
+	graph, err := e.GraphRoot()
+	if err != nil {
+		return err
+	}
+	if plays, err := playsStill(x, graph); err != nil || !plays {
+		return err
+	}
+	if x, err = e.OpenToRun(ctx); err != nil {
+		return err
+	}
+	_, err = play.New(x).DownUnit(ctx, force)
+	return err
 }
 
-// nothing is what documents name to a unit that has played none of it.
-func nothing(context.Context, *service.Engine, []string, bool) error { return nil }
+// playsStill reports whether something may be there of what the service has played that this process
+// is in.
+func playsStill(x *service.Engine, graph string) (bool, error) {
+	if !x.InService() {
+		return false, hint.With(errors.New("--service-container: only a service executes this"), "leave it out, or stop the service of the .kube file")
+	}
+	return play.Noted(graph, x.Own.Name), nil
+}
 
 // Down takes down what files name; in the service that has played them, all that it has played.
 func Down(ctx context.Context, e *cli.Env, files []string, force bool, documents Documents) error {

@@ -7,7 +7,6 @@ package served
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
@@ -54,7 +53,11 @@ func Served(e *cli.Env, use, short string, least, most int, do func(context.Cont
 // newEnded makes the verb that the services of containers and pods execute at their end.
 func newEnded(e *cli.Env) *cobra.Command {
 	cmd := Served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
-		return p.Ended(ctx, args[0], args[1], strings.Join(args[2:], ""))
+		name := "" // the pod itself has ended
+		if len(args) == 3 {
+			name = args[2]
+		}
+		return p.Ended(ctx, args[0], args[1], name)
 	})
 	ended := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
