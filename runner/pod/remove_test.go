@@ -123,6 +123,27 @@ func TestPIDFileOfAPodThatChanged(t *testing.T) {
 	}
 }
 
+// TestPIDFileGoesWithThePod, and what a killed start has left of it.
+func TestPIDFileGoesWithThePod(t *testing.T) {
+	e, _, r, _ := running(t)
+	path := filepath.Join(t.TempDir(), "pods", "media.pid")
+	r, err := e.EnsurePIDFile(t.Context(), r, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, path + ".new"} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Remove(t.Context(), r, true, 0); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
 // TestPIDFileOfABusyPod: whoever wants it waits no longer than for a container, and learns who is at
 // work.
 func TestPIDFileOfABusyPod(t *testing.T) {
