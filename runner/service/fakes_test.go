@@ -406,7 +406,7 @@ func (w *world) alive(r container.Record) bool {
 
 // exists tells whether there is a container.
 func (w *world) exists(nameOrID string) bool {
-	_, err := w.Containers.Lookup(nameOrID)
+	_, err := w.Containers.LookupExact(nameOrID)
 	return err == nil
 }
 

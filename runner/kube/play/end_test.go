@@ -100,8 +100,8 @@ func TestEndedOnceMore(t *testing.T) {
 	}
 }
 
-// TestHandledIsNoContainersEnd: a container may be named as one likes, and its end stays when another
-// start of the pod is noted.
+// TestHandledIsNoContainersEnd: a container may be named as one likes, and its end stays when
+// another start of the pod is noted.
 func TestHandledIsNoContainersEnd(t *testing.T) {
 	w := newWorld(t)
 	s := w.Player.store
@@ -136,7 +136,7 @@ spec:
 `
 
 // TestAnEndForGoodIsCompleted: the end of a job's container is noted before the manager is asked to
-// start it no more, so that what a killed one leaves is known from a stop that somebody else asks for.
+// start it no more. By that the second Ended knows the stop of a killed one from somebody else's.
 func TestAnEndForGoodIsCompleted(t *testing.T) {
 	for name, c := range map[string]struct {
 		noted string // the run of the unit whose end is noted
