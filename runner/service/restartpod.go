@@ -5,6 +5,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/unit"
@@ -22,8 +23,12 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 		if err != nil {
 			return err
 		}
-		if err := e.RestartUnit(ctx, name); err != nil && !e.podComes(ctx, p, name) {
+		members, err := e.Pods.Members(p)
+		if err != nil {
 			return err
+		}
+		if err := e.RestartUnit(ctx, name); err != nil && !e.podComes(ctx, p, name) {
+			return errors.Join(err, e.dropUnstarted(ctx, err, members...))
 		}
 		if err := e.unitsSettled(ctx, units); err != nil {
 			return err

@@ -163,7 +163,7 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 		if restarts {
 			err := e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
 			if !unit.IsGone(err) {
-				return err
+				return errors.Join(err, e.dropUnstarted(ctx, err, r))
 			}
 			// The manager may have forgotten an ended transient unit since restarts asked.
 		} else if name := e.watcher(ctx, r, s); name != "" {
@@ -176,6 +176,26 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 		return err
 	}
 	return e.startService(ctx, r, Transient{})
+}
+
+// dropUnstarted removes those of some containers that were made by hand with --rm and that a restart
+// has ended, if the manager does not start them again since their pod does not start: then it
+// executes nothing more of their units.
+func (e *Engine) dropUnstarted(ctx context.Context, failed error, all ...container.Record) error {
+	if job := (unit.JobError{}); !errors.As(failed, &job) || ctx.Err() != nil {
+		return nil
+	}
+	var errs []error
+	for _, r := range all {
+		s, err := e.Containers.Status(r.ID)
+		if err == nil && r.Spec.Remove && r.Unit == "" && r.PodID != "" && s.Unit != "" && s.PID == 0 {
+			err = e.Remove(ctx, r, Removal{Volumes: true})
+		}
+		if !InUse(err) && !errors.Is(err, container.ErrNotFound) { // it is started, or has ended as always
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // restarts reports whether a unit can start a container again. The manager forgets a transient
