@@ -200,7 +200,8 @@ func (e *Engine) dropUnstarted(ctx context.Context, failed error, all ...contain
 
 // restarts reports whether a unit can start a container again. The manager forgets a transient
 // service that has ended, and does not start one that has used up its restarts: in both cases the
-// service is made anew. So it is for a container that was renamed, whose service gets its new name.
+// service is made anew. So it is for a container that was renamed, whose service gets its new name,
+// unless it was made with --rm: it would be gone with the old one.
 func (e *Engine) restarts(ctx context.Context, r container.Record, s container.Status, name string) (bool, error) {
 	p, err := e.Unit(ctx, name)
 	switch {
@@ -210,7 +211,7 @@ func (e *Engine) restarts(ctx context.Context, r container.Record, s container.S
 		return false, nil
 	case !p.Transient || r.Unit != "":
 		return true, nil
-	case p.Argument == r.ID && name != serviceName(r) && !r.Spec.Remove: // a stop would remove it
+	case p.Argument == r.ID && name != serviceName(r) && !r.Spec.Remove:
 		return false, nil
 	}
 	return p.ActiveState != "failed" && p.ActiveState != "inactive", nil

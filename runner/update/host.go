@@ -285,7 +285,7 @@ func (h *Host) restart(ctx context.Context, name string, k Known) error {
 	if _, err := h.Engine.Containers.Lookup(r.ID); err == nil && id == r.ImageID {
 		return h.Engine.Restart(ctx, r, h.Engine.StopTimeoutOf(r))
 	}
-	return h.Engine.Renew(ctx, r, id)
+	return h.Engine.Renew(ctx, r, id, name)
 }
 
 // byHand finds the container of a transient service: the one that is there, as the list has it, or
