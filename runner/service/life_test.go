@@ -462,8 +462,8 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			w.Own.Name = c.own
 			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
 			r := w.made("web", nil)
-			// The stop that is given up goes on until the process ends, and writes in a directory that
-			// must be there as long.
+			// The stop that is given up goes on until the process ends, and writes in a directory
+			// that must be there as long.
 			t.Cleanup(func() {
 				stacks := make([]byte, 1<<20)
 				for bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("service.waitFor.func")) {
