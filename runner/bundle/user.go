@@ -314,7 +314,7 @@ func readInRoot(rootfs, name string) ([]byte, error) {
 	var at *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, kernelLink(rootfs, name)
+		return nil, kernelLink(rootfs, name, "image")
 	case errors.Is(err, safe.ErrTooLarge):
 		return nil, fmt.Errorf("%s of the image has more than %d bytes", name, maxDatabase)
 	case errors.As(err, &at):
@@ -323,10 +323,10 @@ func readInRoot(rootfs, name string) ([]byte, error) {
 	return data, err
 }
 
-// kernelLink is the fault of an image in which a file is a link to one of the kernel's: the root of
-// an image has none, but the runtime, which asks for the file when they are there, may wait for
-// such a one without end.
-func kernelLink(rootfs, name string) error {
+// kernelLink is the fault of an image, or of a container, in which a file is a link to one of the
+// kernel's: the root of an image has none, but the runtime, which asks for the file when they are
+// there, may wait for such a one without end.
+func kernelLink(rootfs, name, whose string) error {
 	to, err := securejoin.SecureJoin(rootfs, name)
 	if err != nil {
 		return nil //nolint:nilerr // then nobody can follow it
@@ -334,7 +334,7 @@ func kernelLink(rootfs, name string) error {
 	to = strings.TrimPrefix(to, path.Clean(rootfs))
 	for _, dir := range []string{"/proc/", "/sys/", "/dev/"} {
 		if strings.HasPrefix(to, dir) {
-			return fmt.Errorf("%s of the image is a link to %s, which is no file of the image", name, to)
+			return fmt.Errorf("%s of the %s is a link to %s, which is no file of the %[2]s", name, whose, to)
 		}
 	}
 	return nil
@@ -407,9 +407,18 @@ func (b *builder) user() error {
 
 // CheckUsers judges the user database of a container that is running, whose root is at rootfs: a
 // runtime that joins it reads the files, whoever the user is, and would wait for ever for a pipe.
+// How much it reads is its own affair.
 func CheckUsers(rootfs string) error {
 	for _, name := range []string{"/etc/passwd", "/etc/group"} {
-		if _, err := readInRoot(rootfs, name); err != nil {
+		err := safe.CheckInRoot(rootfs, name)
+		var at *fs.PathError
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = kernelLink(rootfs, name, "container")
+		case errors.As(err, &at):
+			err = fmt.Errorf("%s of the container: %w", name, at.Err)
+		}
+		if err != nil {
 			return err
 		}
 	}

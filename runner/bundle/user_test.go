@@ -263,18 +263,26 @@ func TestCheckUsers(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string
 		pipe  string
+		large string // has more bytes than are ever read
 		want  string // empty is no error
 	}{
 		"none":                   {},
 		"as images have them":    {files: map[string]string{"etc/passwd": passwdFile, "etc/group": groupFile}},
+		"far more than is read":  {files: map[string]string{"etc/passwd": passwdFile}, large: "etc/passwd"},
+		"a directory":            {files: map[string]string{"etc/group/x": ""}, want: "/etc/group of the container: it is not a regular file but a directory"},
 		"a link inside":          {files: map[string]string{"etc/passwd": "->/usr/passwd", "usr/passwd": passwdFile}},
-		"users in a pipe":        {files: map[string]string{"etc/group": groupFile}, pipe: "etc/passwd", want: "/etc/passwd of the image: it is not a regular file but a pipe"},
-		"groups in a pipe":       {files: map[string]string{"etc/passwd": passwdFile}, pipe: "etc/group", want: "/etc/group of the image: it is not a regular file but a pipe"},
-		"groups of the kernel's": {files: map[string]string{"etc/group": "->/proc/kmsg"}, want: "/etc/group of the image is a link to /proc/kmsg"},
+		"users in a pipe":        {files: map[string]string{"etc/group": groupFile}, pipe: "etc/passwd", want: "/etc/passwd of the container: it is not a regular file but a pipe"},
+		"groups in a pipe":       {files: map[string]string{"etc/passwd": passwdFile}, pipe: "etc/group", want: "/etc/group of the container: it is not a regular file but a pipe"},
+		"groups of the kernel's": {files: map[string]string{"etc/group": "->/proc/kmsg"}, want: "/etc/group of the container is a link to /proc/kmsg"},
 	} {
 		dir := root(t, c.files)
 		if c.pipe != "" {
 			if err := syscall.Mkfifo(filepath.Join(dir, c.pipe), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.large != "" {
+			if err := os.Truncate(filepath.Join(dir, c.large), maxDatabase+1); err != nil {
 				t.Fatal(err)
 			}
 		}

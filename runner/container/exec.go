@@ -162,11 +162,14 @@ func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspe
 	}
 	// The root as the container has it now: users may have been added.
 	root := fmt.Sprintf("/proc/%d/root", pid)
-	judge := func() error { return bundle.CheckUsers(root) }
-	if x.User != "" {
-		judge = func() error { return bundle.SetUser(&p, root, x.User) }
+	err := bundle.CheckUsers(root)
+	if err == nil && x.User != "" {
+		err = bundle.SetUser(&p, root, x.User)
 	}
-	if err := judge(); err != nil {
+	if err != nil {
+		if _, gone := e.joinable(r); gone != nil { // it has ended just now, and its root with it
+			err = gone
+		}
 		return nil, err
 	}
 	if x.Privileged {

@@ -3,11 +3,14 @@
 package container
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/hint"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,5 +43,21 @@ func TestKilledExec(t *testing.T) {
 	}
 	if want := []string{"exec-2", "exec-3", "id"}; !slices.Equal(names, want) {
 		t.Errorf("left %v, want %v", names, want)
+	}
+}
+
+// TestExecWhileItEnds: where a container ends just before its users are looked at, that is what is
+// said, and not that its root cannot be opened.
+func TestExecWhileItEnds(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	r := Record{ID: "c", Name: "web"}
+	if err := errors.Join(os.MkdirAll(e.Dir("c"), 0o700), WriteJSON(filepath.Join(e.Dir("c"), "status.json"), Status{PID: 1 << 30, StartTicks: 1})); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"", "nobody"} {
+		_, err := e.process(r, Exec{User: user}, &rspec.Process{}, 1<<30)
+		if h := hint.Of(err); h != "container web does not run: podunit start web" {
+			t.Errorf("as %q: %v: %q", user, err, h)
+		}
 	}
 }

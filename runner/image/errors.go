@@ -57,7 +57,7 @@ type StallError struct {
 func (e *StallError) Error() string {
 	switch {
 	case e.Early:
-		return fmt.Sprintf("registry %s: the image's manifest or configuration did not come within %s", e.Host, e.Limit)
+		return fmt.Sprintf("registry %s: the manifest or configuration did not come within %s", e.Host, e.Limit)
 	case e.Slow:
 		return fmt.Sprintf("registry %s: less than 1 KiB a second for %s", e.Host, e.Limit)
 	}

@@ -87,10 +87,31 @@ func readNamed(path string, flags int, limit int64) ([]byte, error) {
 // ReadInRoot reads a regular file of an image or of a container, whose root is at root: links are
 // followed as they are inside, and never out of it. Files of procfs and sysfs are errors. limit and
 // the errors are as with ReadFile.
-func ReadInRoot(root, name string, limit int64) ([]byte, error) {
+func ReadInRoot(root, name string, limit int64) (data []byte, err error) {
+	err = inRoot(root, name, "read", func(fd int) (err error) {
+		data, err = readPath(fd, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// CheckInRoot has the errors that ReadInRoot would have of the kind of what is there, and does not
+// open it.
+func CheckInRoot(root, name string) error {
+	return inRoot(root, name, "stat", func(fd int) error {
+		_, err := regular(fd)
+		return err
+	})
+}
+
+// inRoot calls do with an O_PATH descriptor of what is not the kernel's; op is what do does.
+func inRoot(root, name, op string, do func(fd int) error) error {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the root %s: %v", root, err) //nolint:errorlint // no fs.ErrNotExist: that is for the file
+		return fmt.Errorf("open the root %s: %v", root, err) //nolint:errorlint // no fs.ErrNotExist: that is for the file
 	}
 	defer unix.Close(dir)
 	// Source: openat2(2), Linux 5.6.
@@ -102,42 +123,49 @@ func ReadInRoot(root, name string, limit int64) ([]byte, error) {
 		err = unix.ENOENT
 	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		return &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
 	var sys unix.Statfs_t
 	if err = unix.Fstatfs(fd, &sys); err == nil && (sys.Type == unix.PROC_SUPER_MAGIC || sys.Type == unix.SYSFS_MAGIC) {
 		err = ErrKernel
 	}
-	var data []byte
 	if err == nil {
-		data, err = readPath(fd, limit)
+		err = do(fd)
 	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+		return &fs.PathError{Op: op, Path: name, Err: err}
 	}
-	return data, nil
+	return nil
+}
+
+// regular is the size of the regular file that an O_PATH descriptor stands for.
+func regular(fd int) (size int64, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return st.Size, nil
+	case unix.S_IFLNK:
+		return 0, fmt.Errorf("%w but a link", ErrNotRegular)
+	case unix.S_IFDIR:
+		return 0, fmt.Errorf("%w but a directory", ErrNotRegular)
+	case unix.S_IFIFO:
+		return 0, fmt.Errorf("%w but a pipe", ErrNotRegular)
+	}
+	return 0, fmt.Errorf("%w but a device or socket", ErrNotRegular)
 }
 
 // readPath reads what an O_PATH descriptor stands for.
 func readPath(fd int, limit int64) ([]byte, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	size, err := regular(fd)
+	if err != nil {
 		return nil, err
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-	case unix.S_IFLNK:
-		return nil, fmt.Errorf("%w but a link", ErrNotRegular)
-	case unix.S_IFDIR:
-		return nil, fmt.Errorf("%w but a directory", ErrNotRegular)
-	case unix.S_IFIFO:
-		return nil, fmt.Errorf("%w but a pipe", ErrNotRegular)
-	default:
-		return nil, fmt.Errorf("%w but a device or socket", ErrNotRegular)
-	}
-	if st.Size > limit {
-		return nil, fmt.Errorf("%w: it has %d bytes and may have %d", ErrTooLarge, st.Size, limit)
+	if size > limit {
+		return nil, fmt.Errorf("%w: it has %d bytes and may have %d", ErrTooLarge, size, limit)
 	}
 	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
 	if err != nil {

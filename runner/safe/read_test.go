@@ -93,12 +93,18 @@ func TestReadInRoot(t *testing.T) {
 		if data, err := ReadInRoot(dir, file, 9); err != nil || string(data) != "inside" {
 			t.Errorf("%s: %q, %v", file, data, err)
 		}
+		if err := CheckInRoot(dir, file); err != nil {
+			t.Errorf("a look at %s: %v", file, err)
+		}
 	}
 	for file, want := range map[string]error{
 		"out": fs.ErrNotExist, "magic": fs.ErrNotExist, "etc/hosts/x": fs.ErrNotExist, "nowhere": fs.ErrNotExist, "loop": syscall.ELOOP, "pipe": ErrNotRegular, "etc": ErrNotRegular,
 	} {
 		if data, err := ReadInRoot(dir, file, 9); !errors.Is(err, want) {
 			t.Errorf("%s: %q, %v", file, data, err)
+		}
+		if err := CheckInRoot(dir, file); !errors.Is(err, want) {
+			t.Errorf("a look at %s: %v", file, err)
 		}
 	}
 	if _, err := ReadInRoot(dir, "etc/hosts", 5); !errors.Is(err, ErrTooLarge) {
@@ -109,5 +115,8 @@ func TestReadInRoot(t *testing.T) {
 	}
 	if _, err := ReadInRoot("/", "/proc/version", 1<<20); !errors.Is(err, ErrKernel) {
 		t.Errorf("a file of procfs: %v", err)
+	}
+	if err := CheckInRoot("/", "/proc/version"); !errors.Is(err, ErrKernel) {
+		t.Errorf("a look at a file of procfs: %v", err)
 	}
 }

@@ -318,6 +318,29 @@ func (e *Engine) unitGoesWith(ctx context.Context, r container.Record, s contain
 	return err == nil && !e.left(r, s.Unit, p)
 }
 
+// LastIn finds the one of some containers that a transient service is of: all were made by hand, and
+// have ended in it. If it is gone it is that of the container with its name, else of one that was
+// renamed. Another container may have the service by now, or a unit file: then it is none.
+func (e *Engine) LastIn(ctx context.Context, name string, ended []container.Record) ([]container.Record, error) {
+	if len(ended) == 0 {
+		return nil, nil
+	}
+	p, err := e.Unit(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(ended, func(r container.Record) bool {
+		return !p.Exists() && serviceName(r) == name || p.Transient && p.Argument == r.ID
+	})
+	if i < 0 && !p.Exists() {
+		i = 0
+	}
+	if i < 0 {
+		return nil, nil
+	}
+	return ended[i : i+1], nil
+}
+
 // comesBack reports whether the unit of a container or pod that does not run is about to start it,
 // or has started it by now, as runs tells. Between two restarts there is no process to stop, only
 // the unit. Without a manager nothing comes back.

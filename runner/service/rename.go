@@ -15,9 +15,9 @@ import (
 )
 
 // Rename gives a container another name. A running container keeps its service until somebody starts
-// it again or, outside a pod, restarts it. Who shares something with it goes on to do so. The
-// container of a unit file is refused: it has its name from the file and would get it again at the
-// next start.
+// it again or, outside a pod, restarts it; one made with --rm keeps it to its end. Who shares
+// something with it goes on to do so. The container of a unit file is refused: it has its name from
+// the file and would get it again at the next start.
 func (e *Engine) Rename(ctx context.Context, r container.Record, name string) error {
 	if r.Unit != "" {
 		return hint.With(fmt.Errorf("container %s has its name from %s", r.Name, r.Unit), "ContainerName= in its file gives another")

@@ -17,8 +17,10 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
 )
 
 func TestRename(t *testing.T) {
@@ -492,26 +494,50 @@ func TestLeftIsAskedOnce(t *testing.T) {
 	}
 }
 
-// TestRenewalKeepsTheService: who updates a container looks after the service that it ran in.
-func TestRenewalKeepsTheService(t *testing.T) {
+// TestOneThatGoesWithItsEndKeepsItsService: a restart gives one made with --rm no other service, so
+// that is not what somebody is told to do who wants the old name.
+func TestOneThatGoesWithItsEndKeepsItsService(t *testing.T) {
 	w := newWorld(t)
-	r := w.made("a", old)
+	r := w.made("a", func(r *container.Record) { r.Spec.Remove = true })
 	w.running(r, "a.service")
 	if err := w.Rename(t.Context(), r, "b"); err != nil {
 		t.Fatal(err)
 	}
-	b, err := w.Containers.LookupExact("b")
-	if err != nil {
-		t.Fatal(err)
+	w.manager.fails["free a.service"] = unit.NameTakenError{Unit: "a.service"}
+	_, err := w.RunDetached(t.Context(), w.asked("a"), nil)
+	if h := hint.Of(err); h != "podunit stop b: it goes with its service, which it keeps" {
+		t.Errorf("%v: %q", err, h)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	w.manager.starts = func(string, unit.Service) error { cancel(); return ctx.Err() }
-	if err := w.Renew(ctx, b, "f00"); !errors.Is(err, context.Canceled) || !w.manager.asked("stop a.service") {
-		t.Fatalf("%v; %q", err, w.manager.calls)
-	}
-	w.manager.calls, w.manager.starts = nil, nil
-	if err := w.FinishRenewals(t.Context()); err != nil || !w.manager.asked("start a.service") {
-		t.Errorf("%v; %q", err, w.manager.calls)
+}
+
+// TestRenewalKeepsTheService: who updates a container looks after the service that it runs in, or
+// that has failed with it.
+func TestRenewalKeepsTheService(t *testing.T) {
+	for _, failed := range []bool{false, true} {
+		w := newWorld(t)
+		r := w.made("a", old)
+		cmd := w.running(r, "a.service")
+		if err := w.Rename(t.Context(), r, "b"); err != nil {
+			t.Fatal(err)
+		}
+		b, err := w.Containers.LookupExact("b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failed {
+			if err := process.End(cmd.Process.Pid, 0, unix.SIGKILL, time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		w.manager.starts = func(string, unit.Service) error { cancel(); return ctx.Err() }
+		if err := w.Renew(ctx, b, "f00", "a.service"); !errors.Is(err, context.Canceled) || !w.manager.asked("stop a.service") {
+			t.Fatalf("failed %t: %v; %q", failed, err, w.manager.calls)
+		}
+		w.manager.calls, w.manager.starts = nil, nil
+		if err := w.FinishRenewals(t.Context()); err != nil || !w.manager.asked("start a.service") {
+			t.Errorf("failed %t: %v; %q", failed, err, w.manager.calls)
+		}
 	}
 }
 

@@ -21,31 +21,25 @@ import (
 	"github.com/podunit/podunit/runner/step"
 )
 
-// Renew gives a container that was made by hand another image and starts its service again. The
-// container keeps its ID, name, settings and volumes. What it wrote outside of volumes is gone, as
-// with every update of a container.
+// Renew gives a container that was made by hand another image and starts its service again, which
+// has another name than the container where that was renamed while it ran. The container keeps its
+// ID, name, settings and volumes. What it wrote outside of volumes is gone, as with every update of
+// a container.
 //
 // Until that is done, a note on disk has all that the container is, so that FinishRenewals can
 // complete a renewal that was cut. After an error the note stays only if the container itself is
 // gone, or if ctx has ended the start of its service.
-func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) error {
+func (e *Engine) Renew(ctx context.Context, r container.Record, imageID, service string) error {
 	renewed := r
 	if err := e.setImage(ctx, &renewed, imageID); err != nil {
 		return err
 	}
-	s, err := e.Containers.Status(r.ID)
-	if err != nil {
-		return err
-	}
-	n := renewal{Name: r.Name, Service: serviceName(r), Record: renewed}
-	if s.PID != 0 && s.Unit != "" {
-		n.Service = s.Unit // that of its old name, if it was renamed since
-	}
+	n := renewal{Name: r.Name, Service: service, Record: renewed}
 	if err := e.noteRenewal(n); err != nil {
 		return err
 	}
 	step.Crash("renewal noted")
-	err = e.StopUnit(ctx, n.Service)
+	err := e.StopUnit(ctx, n.Service)
 	if err == nil {
 		err = e.finishRenewal(ctx, n)
 	}

@@ -40,7 +40,7 @@ func TestFailedRenewalLeavesNoNote(t *testing.T) {
 	release := w.hold("web")
 	ctx, cancel := context.WithCancel(t.Context())
 	w.manager.stops = func(string) error { cancel(); return nil } // nobody waits for the lock then
-	if err := w.Renew(ctx, r, "f00"); !errors.Is(err, container.ErrBusy) {
+	if err := w.Renew(ctx, r, "f00", "web.service"); !errors.Is(err, container.ErrBusy) {
 		t.Fatal(err)
 	}
 	release()
@@ -118,7 +118,7 @@ func TestRenewalEndsWithTheStart(t *testing.T) {
 		r := w.made("web", old)
 		during := 0
 		w.manager.starts = func(string, unit.Service) error { during = w.notes(); return fault }
-		if err := w.Renew(t.Context(), r, "f00"); !errors.Is(err, fault) {
+		if err := w.Renew(t.Context(), r, "f00", "web.service"); !errors.Is(err, fault) {
 			t.Error(err)
 		}
 		if now, err := w.Containers.Lookup(r.ID); err != nil || now.ImageID != "f00" || during != 1 || w.notes() != 0 {
@@ -133,7 +133,7 @@ func TestInterruptedStartOfARenewal(t *testing.T) {
 	r := w.made("web", old)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.manager.starts = func(string, unit.Service) error { cancel(); return ctx.Err() }
-	if err := w.Renew(ctx, r, "f00"); !errors.Is(err, context.Canceled) || w.notes() != 1 {
+	if err := w.Renew(ctx, r, "f00", "web.service"); !errors.Is(err, context.Canceled) || w.notes() != 1 {
 		t.Fatalf("%v; %d notes", err, w.notes())
 	}
 	started := ""

@@ -5,6 +5,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/unit"
@@ -20,10 +21,14 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 		if err != nil {
 			return err
 		}
+		members, err := e.Pods.Members(p)
+		if err != nil {
+			return err
+		}
 		if err := e.RestartUnit(ctx, name); err != nil {
 			now, comes := e.podComes(ctx, p, name, before)
 			if !comes {
-				return err
+				return errors.Join(err, e.dropUnstarted(ctx, err, members...))
 			}
 			p = now
 		}

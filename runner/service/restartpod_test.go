@@ -3,15 +3,19 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
 )
 
 // TestContainersFollowAPodThatIsTriedAgain: where the start of a pod's unit has failed, and the
@@ -157,5 +161,69 @@ func TestRestartPodWaitsForItsMembers(t *testing.T) {
 				t.Errorf("it has not waited: %v; %q", err, w.manager.calls)
 			}
 		})
+	}
+}
+
+// TestRestartOfAPodThatDoesNotStart: a container made with --rm goes when its restart, or its pod's,
+// is dropped after its end, unless the manager starts it again. All others stay.
+func TestRestartOfAPodThatDoesNotStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		of       func(*container.Record)
+		after    unit.Properties // the container's unit
+		fails    error
+		survives bool // its process
+		stays    bool
+	}{
+		"dropped":                {},
+		"tried again":            {after: unit.Properties{LoadState: "loaded", ActiveState: "activating"}, stays: true},
+		"still running":          {survives: true, stays: true},
+		"the manager is gone":    {fails: unit.NoManagerError{}, stays: true},
+		"it was made without":    {of: func(r *container.Record) { r.Spec.Remove = false }, stays: true},
+		"a unit file has one":    {of: func(r *container.Record) { r.Unit = "web.service" }, stays: true},
+		"it is in no pod at all": {of: func(r *container.Record) { r.PodID = "" }, stays: true},
+	} {
+		for _, whole := range []bool{true, false} {
+			if whole && name == "it is in no pod at all" {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, the whole pod %t", name, whole), func(t *testing.T) {
+				w := newWorld(t)
+				const pod = "media-pod.service"
+				p := w.pod("media")
+				r := w.made("web", func(r *container.Record) {
+					r.PodID, r.Spec.Remove = p.ID, true
+					if c.of != nil {
+						c.of(r)
+					}
+				})
+				w.made("waits", func(r *container.Record) { r.PodID, r.Spec.Remove = p.ID, true }) // it was never started
+				w.up(p, unit.Own{Name: pod, Cgroup: "/" + pod})
+				web := w.running(r, "web.service")
+				w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true, Argument: r.ID, MainPID: web.Process.Pid})
+				w.manager.restarts = func(asked string) error {
+					if err := os.Remove(w.Pods.Dir(p.ID) + "/status.json"); err != nil { // it does not run
+						t.Error(err)
+					}
+					if !c.survives {
+						if err := process.End(web.Process.Pid, 0, unix.SIGKILL, time.Second); err != nil {
+							t.Error(err)
+						}
+						after := c.after
+						if after.LoadState == "" {
+							after.LoadState = "not-found"
+						}
+						w.manager.set("web.service", after)
+					}
+					return cmp.Or(c.fails, error(unit.JobError{Verb: "restart", Unit: asked, Job: "dependency"}))
+				}
+				do := func() error { return w.Restart(t.Context(), r, time.Second) }
+				if whole {
+					do = func() error { return w.RestartPod(t.Context(), p) }
+				}
+				if err := do(); err == nil || w.exists("web") != c.stays || !w.exists("waits") {
+					t.Errorf("%v; it is there: %t, and the other: %t; %q", err, w.exists("web"), w.exists("waits"), w.manager.calls)
+				}
+			})
+		}
 	}
 }

@@ -163,7 +163,7 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 		if restarts {
 			err := e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
 			if !unit.IsGone(err) {
-				return err
+				return errors.Join(err, e.dropUnstarted(ctx, err, r))
 			}
 			// The manager may have forgotten an ended transient unit since restarts asked.
 		} else if name := e.watcher(ctx, r, s); name != "" {
@@ -178,10 +178,31 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 	return e.startService(ctx, r, Transient{})
 }
 
+// dropUnstarted removes those of some containers that were made by hand with --rm and that a restart
+// has ended, if the manager does not start them again since their pod does not start: then it
+// executes nothing more of their units.
+func (e *Engine) dropUnstarted(ctx context.Context, failed error, all ...container.Record) error {
+	if job := (unit.JobError{}); !errors.As(failed, &job) || ctx.Err() != nil {
+		return nil
+	}
+	var errs []error
+	for _, r := range all {
+		s, err := e.Containers.Status(r.ID)
+		if err == nil && r.Spec.Remove && r.Unit == "" && r.PodID != "" && s.Unit != "" && s.PID == 0 {
+			err = e.Remove(ctx, r, Removal{Volumes: true})
+		}
+		if !InUse(err) && !errors.Is(err, container.ErrNotFound) { // it is started, or has ended as always
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // restarts reports whether a unit can start a container again. The manager forgets a transient
 // service that has ended, and does not start one that has used up its restarts: in both cases the
 // service is made anew. So it is for a container that was renamed, whose service gets its new name,
-// but for one in a pod: a stop of the last that runs ends the pod.
+// unless it was made with --rm, as it would be gone with the old one, or is in a pod: a stop of the
+// last one that runs ends the pod.
 func (e *Engine) restarts(ctx context.Context, r container.Record, s container.Status, name string) (bool, error) {
 	p, err := e.Unit(ctx, name)
 	switch {
@@ -191,7 +212,7 @@ func (e *Engine) restarts(ctx context.Context, r container.Record, s container.S
 		return false, nil
 	case !p.Transient || r.Unit != "":
 		return true, nil
-	case p.Argument == r.ID && name != serviceName(r) && r.PodID == "" && !r.Spec.Remove: // a stop would remove it
+	case p.Argument == r.ID && name != serviceName(r) && r.PodID == "" && !r.Spec.Remove:
 		return false, nil
 	}
 	return p.ActiveState != "failed" && p.ActiveState != "inactive", nil

@@ -35,7 +35,7 @@ type Transient struct {
 const stopMargin = 30 * time.Second
 
 // serviceName is the transient service that a container gets when somebody starts it. One that was
-// renamed while it ran is in that of its old name until then.
+// renamed while it ran is in that of its old name until then; one made with --rm, to its end.
 func serviceName(r container.Record) string { return r.Name + ".service" }
 
 // podServiceName is the transient service of a pod that was started by hand.
@@ -87,11 +87,14 @@ func (e *Engine) ofWhom(err error) error {
 	}
 	for _, r := range all {
 		if s, serr := e.Containers.Status(r.ID); serr == nil && s.PID != 0 && s.Unit == taken.Unit && r.Unit == "" && serviceName(r) != s.Unit {
-			way := "podunit restart %s, and it gets %s"
-			if r.PodID != "" { // a restart leaves it there
-				way = "podunit stop %s; the next start gives it %s"
+			err := fmt.Errorf("%s is the service of container %s, which was renamed while it ran", s.Unit, r.Name)
+			switch {
+			case r.Spec.Remove:
+				return hint.With(err, "podunit stop %s: it goes with its service, which it keeps", r.Name)
+			case r.PodID != "": // a restart leaves it there
+				return hint.With(err, "podunit stop %s; the next start gives it %s", r.Name, serviceName(r))
 			}
-			return hint.With(fmt.Errorf("%s is the service of container %s, which was renamed while it ran", s.Unit, r.Name), way, r.Name, serviceName(r))
+			return hint.With(err, "podunit restart %s, and it gets %s", r.Name, serviceName(r))
 		}
 	}
 	return err

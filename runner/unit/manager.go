@@ -100,9 +100,24 @@ type conn interface {
 	GetUnitTypePropertyContext(ctx context.Context, name, kind, property string) (*systemd.Property, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
-	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)
+	GetUnitPropertyContext(ctx context.Context, name, property string) (*systemd.Property, error)
+	JobTypeContext(ctx context.Context, job dbus.ObjectPath) (*dbus.Variant, error)
 	ReloadContext(ctx context.Context) error
 	SystemStateContext(ctx context.Context) (*systemd.Property, error)
+}
+
+// connection adds to the library's what that cannot ask.
+type connection struct {
+	*systemd.Conn
+	bus *dbus.Conn
+}
+
+// JobTypeContext asks a job what it is to do.
+func (c connection) JobTypeContext(ctx context.Context, job dbus.ObjectPath) (*dbus.Variant, error) {
+	var v dbus.Variant
+	o := c.bus.Object("org.freedesktop.systemd1", job)
+	err := o.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, "org.freedesktop.systemd1.Job", "JobType").Store(&v)
+	return &v, err
 }
 
 // Connect connects to the manager. A NoManagerError says that there is none.
@@ -117,7 +132,8 @@ func Connect(ctx context.Context, c Config) (*Manager, error) {
 		one := sync.OnceValues(func() (*dbus.Conn, error) { return dial(a, c.UID) })
 		sc, err := systemd.NewConnection(one)
 		if err == nil {
-			return &Manager{conn: sc, system: c.System}, nil
+			bus, _ := one() // it has succeeded
+			return &Manager{conn: connection{sc, bus}, system: c.System}, nil
 		}
 		missing.Tried = append(missing.Tried, fmt.Errorf("%s: %w", a, err))
 	}
@@ -432,18 +448,35 @@ func ended(raw map[string]any) (pid, code int) {
 }
 
 // Job is the job that is queued for a unit at the moment: start, stop, restart ...; empty for none.
-// While a restart stops the unit, the job is restart.
+// While a restart stops the unit, the job is restart. It asks for the jobs of no other unit: where
+// many stop together, each of them asks.
 func (m *Manager) Job(ctx context.Context, name string) (string, error) {
-	jobs, err := m.conn.ListJobsContext(ctx)
+	p, err := m.conn.GetUnitPropertyContext(ctx, name, "Job")
 	if err != nil {
-		return "", fmt.Errorf("list the jobs: %w", err)
+		return "", fmt.Errorf("the job of %s: %w", name, err)
 	}
-	for _, j := range jobs {
-		if j.Unit == name {
-			return j.JobType, nil
-		}
+	id, path := jobOf(p.Value.Value())
+	if id == 0 {
+		return "", nil
 	}
-	return "", nil
+	kind, err := m.conn.JobTypeContext(ctx, path)
+	if isError(err, "org.freedesktop.DBus.Error.UnknownObject") { // it has ended since
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("the job of %s: %w", name, err)
+	}
+	word, _ := kind.Value().(string)
+	return word, nil
+}
+
+// jobOf reads the property Job of a unit, (uo): the number, 0 for none, and the object.
+func jobOf(v any) (id uint32, path dbus.ObjectPath) {
+	if job, ok := v.([]any); ok && len(job) == 2 {
+		id, _ = job[0].(uint32)
+		path, _ = job[1].(dbus.ObjectPath)
+	}
+	return id, path
 }
 
 // properties are the facts that every kind of unit has.
@@ -465,10 +498,8 @@ func properties(raw map[string]any) Properties {
 		list, _ := raw[name].([]string)
 		p.NeededBy = append(p.NeededBy, list...)
 	}
-	if job, ok := raw["Job"].([]any); ok && len(job) > 0 { // (uo): number and object
-		id, _ := job[0].(uint32)
-		p.HasJob = id != 0
-	}
+	id, _ := jobOf(raw["Job"])
+	p.HasJob = id != 0
 	return p
 }
 

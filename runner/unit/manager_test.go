@@ -21,7 +21,7 @@ import (
 
 // fake is a manager that notes what it is asked for.
 type fake struct {
-	jobs    []systemd.JobStatus
+	job     string // what the job of the unit is to do; empty: it is gone
 	asked   []string
 	props   []systemd.Property
 	aux     []systemd.PropertyCollection
@@ -92,7 +92,18 @@ func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) 
 	}
 	return out, f.refuse
 }
-func (f *fake) ListJobsContext(context.Context) ([]systemd.JobStatus, error) { return f.jobs, nil }
+func (f *fake) JobTypeContext(_ context.Context, job dbus.ObjectPath) (*dbus.Variant, error) {
+	f.asked = append(f.asked, "type "+string(job))
+	if f.job == "" {
+		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownObject"}
+	}
+	v := dbus.MakeVariant(f.job)
+	return &v, f.refuse
+}
+func (f *fake) GetUnitPropertyContext(_ context.Context, name, property string) (*systemd.Property, error) {
+	f.asked = append(f.asked, property+" "+name)
+	return &systemd.Property{Name: property, Value: dbus.MakeVariant(f.unit[property])}, f.refuse
+}
 func (f *fake) SystemStateContext(context.Context) (*systemd.Property, error) {
 	return &systemd.Property{Name: "SystemState", Value: dbus.MakeVariant("running")}, nil
 }
@@ -287,6 +298,29 @@ func TestFree(t *testing.T) {
 				t.Error("the manager was asked for the properties of a unit that it has not loaded")
 			}
 		})
+	}
+}
+
+// TestJob: a unit is asked for its own job, and nobody for those of all.
+func TestJob(t *testing.T) {
+	some := []any{uint32(7), dbus.ObjectPath("/job/7")}
+	for name, c := range map[string]struct {
+		of          []any
+		kind        string
+		refuse      error
+		want, asked string
+		fails       bool
+	}{
+		"none":            {of: []any{uint32(0), dbus.ObjectPath("/")}, asked: "Job a.service"},
+		"a restart":       {of: some, kind: "restart", want: "restart", asked: "Job a.service,type /job/7"},
+		"ended meanwhile": {of: some, asked: "Job a.service,type /job/7"},
+		"no answer":       {of: some, kind: "stop", refuse: errors.New("broken"), asked: "Job a.service", fails: true},
+	} {
+		f := &fake{unit: map[string]any{"Job": c.of}, job: c.kind, refuse: c.refuse}
+		got, err := (&Manager{conn: f}).Job(t.Context(), "a.service")
+		if asked := strings.Join(f.asked, ","); got != c.want || (err != nil) != c.fails || asked != c.asked {
+			t.Errorf("%s: %q, %v; asked %s", name, got, err, asked)
+		}
 	}
 }
 

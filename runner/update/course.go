@@ -283,7 +283,7 @@ func (r *Runner) restartWithin(ctx context.Context, unit string, k Known, before
 func (c *course) beginTrials(ctx context.Context, units []string) error {
 	for _, unit := range units {
 		s := c.states[unit]
-		made, err := c.Units.Remember(unit)
+		made, err := c.Units.Remember(ctx, unit)
 		if err != nil {
 			return err
 		}

@@ -102,24 +102,26 @@ type Host struct {
 	mu      sync.Mutex
 	records []container.Record // as of read
 	units   []string           // of each record
+	ended   []bool             // of each record: unitOf says that it does not matter
 	read    time.Time
 }
 
-// unitOf names the service that starts a container: the one that runs it, or that it was made in. One
-// that was made by hand and has ended has that of its name, which may have failed with a new image.
+// unitOf names the service that starts a container: the one that runs it, or that it was made in. Of
+// one that was made by hand and has ended it is the last one that did, which may be another's by now.
 func (h *Host) unitOf(r container.Record) (name string, matters bool) {
 	s, err := h.Engine.Containers.Status(r.ID)
 	switch {
 	case err == nil && s.PID != 0:
 		return cmp.Or(s.Unit, r.Unit), true
-	case err == nil && r.Unit == "" && s.Unit == r.Name+".service":
+	case err == nil && r.Unit == "":
 		return s.Unit, false
 	}
 	return r.Unit, r.Unit != ""
 }
 
-// containers finds the containers of a unit, in a list that is not older than age.
-func (h *Host) containers(name string, age time.Duration) ([]container.Record, error) {
+// containers finds the containers of a unit, in a list that is not older than age. One that was made
+// by hand and has ended is there, too, as its service may have failed with a new image.
+func (h *Host) containers(ctx context.Context, name string, age time.Duration) ([]container.Record, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.read.IsZero() || time.Since(h.read) > age {
@@ -127,18 +129,27 @@ func (h *Host) containers(name string, age time.Duration) ([]container.Record, e
 		if err != nil {
 			return nil, fmt.Errorf("containers of %s: %w", name, err)
 		}
-		h.records, h.read, h.units = all, time.Now(), make([]string, len(all))
+		h.records, h.read, h.units, h.ended = all, time.Now(), make([]string, len(all)), make([]bool, len(all))
 		for i, r := range all {
-			h.units[i], _ = h.unitOf(r)
+			unit, matters := h.unitOf(r)
+			h.units[i], h.ended[i] = unit, !matters
 		}
 	}
-	var out []container.Record
+	var out, ended []container.Record
 	for i, r := range h.records {
-		if h.units[i] == name {
+		switch {
+		case h.units[i] != name:
+		case h.ended[i]:
+			ended = append(ended, r)
+		default:
 			out = append(out, r)
 		}
 	}
-	return out, nil
+	ended, err := h.Engine.LastIn(ctx, name, ended)
+	if err != nil {
+		return nil, fmt.Errorf("containers of %s: %w", name, err)
+	}
+	return append(out, ended...), nil
 }
 
 // State tells how a unit does. What cannot be read of it is an error, since it may be what is wrong.
@@ -157,7 +168,7 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	if s.Active == "failed" && (journal.Reader{Command: "journalctl"}).Stopped(ctx, p.InvocationID) {
 		s.Active = "inactive" // somebody stopped it, and it had to be killed
 	}
-	list, err := h.containers(name, look/2)
+	list, err := h.containers(ctx, name, look/2)
 	if err != nil {
 		return State{}, err
 	}
@@ -203,8 +214,8 @@ type made struct {
 
 // Remember describes the container of a transient service that is gone with its end; empty for all
 // others.
-func (h *Host) Remember(name string) (json.RawMessage, error) {
-	list, err := h.containers(name, 0)
+func (h *Host) Remember(ctx context.Context, name string) (json.RawMessage, error) {
+	list, err := h.containers(ctx, name, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +259,7 @@ func (h *Host) Restart(ctx context.Context, name string, k Known) error {
 }
 
 func (h *Host) restart(ctx context.Context, name string, k Known) error {
-	list, err := h.containers(name, 0)
+	list, err := h.containers(ctx, name, 0)
 	if err != nil {
 		return HinderedError{err}
 	}
@@ -274,14 +285,17 @@ func (h *Host) restart(ctx context.Context, name string, k Known) error {
 	if _, err := h.Engine.Containers.Lookup(r.ID); err == nil && id == r.ImageID {
 		return h.Engine.Restart(ctx, r, h.Engine.StopTimeoutOf(r))
 	}
-	return h.Engine.Renew(ctx, r, id)
+	return h.Engine.Renew(ctx, r, id, name)
 }
 
 // byHand finds the container of a transient service: the one that is there, as the list has it, or
-// the one that was there before the update.
+// the one that was there before the update. A unit that has made one of the list is none.
 func byHand(name string, list []container.Record, k Known) (container.Record, bool, error) {
-	for _, r := range list {
-		return r, r.Unit != name, nil
+	if i := slices.IndexFunc(list, func(r container.Record) bool { return r.Unit == name }); i >= 0 {
+		return list[i], false, nil
+	}
+	if len(list) > 0 {
+		return list[0], true, nil
 	}
 	if len(k.Made) == 0 {
 		return container.Record{}, false, nil

@@ -3,10 +3,12 @@
 package update
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/unit"
 	"go.podman.io/storage"
 )
 
@@ -104,20 +107,41 @@ type heldStore struct {
 
 func (s heldStore) Containers() ([]storage.Container, error) { return s.all, nil }
 
+// knownUnits is a manager that can be asked for units.
+type knownUnits struct {
+	service.Manager
+	units map[string]unit.Properties
+}
+
+func (m knownUnits) Properties(_ context.Context, name string) (unit.Properties, error) {
+	if p, ok := m.units[name]; ok {
+		return p, nil
+	}
+	return unit.Properties{LoadState: "not-found"}, nil
+}
+
+func (knownUnits) Close() {}
+
 // TestContainersOfAUnit: a container that was made by hand is of its service when that has failed,
-// too, or the image before could not be given back to it. It is nobody's to update then. One that was
-// renamed since has left its service to whoever is in it now.
+// too, or the image before could not be given back to it. It is nobody's to update then. The service
+// may be another container's by now, or a unit file's.
 func TestContainersOfAUnit(t *testing.T) {
 	x := &container.Engine{RunDir: t.TempDir()}
 	held := heldStore{}
+	ids := map[string]string{}
 	for i, c := range []struct {
 		name, made, unit string
 		runs             bool
 	}{
-		{"web", "", "web.service", false}, {"renamed", "", "web.service", false}, {"systemd-api", "api.service", "api.service", false},
-		{"runs", "", "before.service", true}, {"never", "", "", false},
+		{"failed", "", "failed.service", false}, {"before", "", "failed.service", false},
+		{"b", "", "a.service", false},
+		{"web", "", "web.service", false}, {"systemd-web", "web.service", "web.service", true},
+		{"c", "", "gone.service", false}, {"gone", "", "gone.service", false}, {"d", "", "old.service", false},
+		{"late", "", "file.service", false}, {"systemd-file", "file.service", "", false},
+		{"runs", "", "earlier.service", true}, {"never", "", "", false},
 	} {
 		id := strings.Repeat(string(rune('a'+i)), 64)
+		ids[c.name] = id
 		record, err := json.Marshal(container.Record{Podunit: 1, Unit: c.made})
 		if err != nil {
 			t.Fatal(err)
@@ -132,21 +156,44 @@ func TestContainersOfAUnit(t *testing.T) {
 		}
 	}
 	x.Store = held
-	h := &Host{Engine: &service.Engine{Containers: x}}
-	for unit, want := range map[string]string{"web.service": "web", "api.service": "systemd-api", "before.service": "runs", "never.service": ""} {
-		list, err := h.containers(unit, time.Minute)
+	m := knownUnits{units: map[string]unit.Properties{
+		"failed.service": {LoadState: "loaded", Transient: true, Argument: ids["failed"]},
+		"a.service":      {LoadState: "loaded", Transient: true, Argument: ids["b"]},
+		"web.service":    {LoadState: "loaded", SourcePath: "web.container", Argument: "localhost/web"},
+	}}
+	h := &Host{Engine: &service.Engine{Containers: x, Connect: func(context.Context) (service.Manager, error) { return m, nil }}}
+	for name, want := range map[string]string{
+		"failed.service": "failed", "a.service": "b", "web.service": "systemd-web", "gone.service": "gone", "old.service": "d",
+		"earlier.service": "runs", "never.service": "",
+	} {
+		list, err := h.containers(t.Context(), name, time.Minute)
 		var names []string
 		for _, r := range list {
 			names = append(names, r.Name)
 		}
 		if got := strings.Join(names, " "); err != nil || got != want {
-			t.Errorf("%s: %q, %v, want %q", unit, got, err, want)
+			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
 		}
 	}
 	for _, r := range h.records {
 		if _, matters := h.unitOf(r); matters != (r.Name == "runs" || r.Unit != "") {
 			t.Errorf("%s matters: %t", r.Name, matters)
 		}
+	}
+	// A unit that is gone, and has made a container before: it is that one's.
+	list, err := h.containers(t.Context(), "file.service", time.Minute)
+	if err != nil || len(list) != 2 {
+		t.Fatal(list, err)
+	}
+	for range 2 {
+		if r, hand, err := byHand("file.service", list, Known{}); r.Name != "systemd-file" || hand || err != nil {
+			t.Errorf("file.service is %s's, by hand: %t, %v", r.Name, hand, err)
+		}
+		slices.Reverse(list)
+	}
+	h.Engine.Connect = func(context.Context) (service.Manager, error) { return nil, syscall.ECONNREFUSED }
+	if list, err := h.containers(t.Context(), "a.service", time.Minute); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("without a manager: %v, %v", list, err)
 	}
 }
 
@@ -159,10 +206,10 @@ func (brokenStore) Containers() ([]storage.Container, error) { return nil, sysca
 // image.
 func TestUnreadableContainers(t *testing.T) {
 	h := &Host{Engine: &service.Engine{Containers: &container.Engine{Store: brokenStore{}}}}
-	if list, err := h.containers("web.service", 0); !errors.Is(err, syscall.EMFILE) {
+	if list, err := h.containers(t.Context(), "web.service", 0); !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("containers: %v, %v", list, err)
 	}
-	if _, err := h.Remember("web.service"); !errors.Is(err, syscall.EMFILE) {
+	if _, err := h.Remember(t.Context(), "web.service"); !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("remember: %v", err)
 	}
 	if err := h.Restart(t.Context(), "web.service", Known{}); !errors.As(err, new(HinderedError)) {

@@ -322,7 +322,16 @@ func TestLabRollback(t *testing.T) {
 		if got := l.MustRun("alice", "podunit inspect -f '{{.Id}}' hand && podunit exec hand ls /kept && systemctl --user is-active hand"); got != id+"\nfile\nactive" || l.version("hand") != "2" {
 			t.Errorf("after the rollback: %s; version %s", got, l.version("hand"))
 		}
-		l.MustRun("alice", "podunit rm -f hand")
+		// So does one that was renamed while it ran, in the service that it still has.
+		l.MustRun("alice", "podunit rename hand other")
+		l.push("hand:1", "4", "sleep 1; exit 4")
+		if got, _ := l.updates("--wait"); !strings.Contains(got, "hand.service rolled back") {
+			t.Error(got)
+		}
+		if got := l.MustRun("alice", "podunit inspect -f '{{.Id}}' other && podunit exec other ls /kept && systemctl --user is-active hand"); got != id+"\nfile\nactive" || l.version("other") != "2" {
+			t.Errorf("after the rollback of a renamed one: %s; version %s", got, l.version("other"))
+		}
+		l.MustRun("alice", "podunit rm -f other")
 	})
 	t.Run("pinned", func(t *testing.T) {
 		l := lab{l.For(t)}

@@ -174,7 +174,7 @@ type Units interface {
 	Ended(ctx context.Context, unit string) (bool, error)
 	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again
 	// from there.
-	Remember(unit string) (json.RawMessage, error)
+	Remember(ctx context.Context, unit string) (json.RawMessage, error)
 	// Stopping reports whether the manager, or the machine, is going down.
 	Stopping(ctx context.Context) bool
 }

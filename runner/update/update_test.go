@@ -193,7 +193,7 @@ func (w *world) Ended(_ context.Context, unit string) (bool, error) {
 	return w.units[unit].Ended, w.unsure[unit]
 }
 
-func (w *world) Remember(string) (json.RawMessage, error) { return nil, nil }
+func (w *world) Remember(context.Context, string) (json.RawMessage, error) { return nil, nil }
 
 func (w *world) Stopping(context.Context) bool { return w.stopping }
 

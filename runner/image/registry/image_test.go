@@ -642,7 +642,7 @@ func TestStall(t *testing.T) {
 		w := newWorld(t)
 		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
 		w.registry.mute = true
-		if e := stalls(t, w); e.Slow || !strings.HasSuffix(e.Error(), ": the image's manifest or configuration did not come within 1s") {
+		if e := stalls(t, w); e.Slow || !strings.HasSuffix(e.Error(), ": the manifest or configuration did not come within 1s") {
 			t.Errorf("%v", e)
 		}
 	})
@@ -650,7 +650,7 @@ func TestStall(t *testing.T) {
 		w := newWorld(t)
 		w.registry.push(t, "app:1", "", v1.ImageConfig{Labels: map[string]string{"long": strings.Repeat("x", 200_000)}}, one())
 		w.registry.rate = 500
-		if e := stalls(t, w); !strings.HasSuffix(e.Error(), ": the image's manifest or configuration did not come within 1s") {
+		if e := stalls(t, w); !strings.HasSuffix(e.Error(), ": the manifest or configuration did not come within 1s") {
 			t.Errorf("%v", e)
 		}
 	})
