@@ -168,7 +168,7 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube ended of a job", of: "kube ended", before: ofPlay(playOnce), verb: "$S start xk", done: strings.ReplaceAll(goneK, "kp", "kp-pod"), undo: endK},
 	{name: "unit: kube ended of a job that fails", of: "kube ended", before: ofPlay(playFails), verb: "$S start xk", done: strings.ReplaceAll(goneK, "kp", "kp-pod"), undo: endK},
 	{name: "unit: pod start of a play", of: "pod start", before: ofPlay(playPlain), verb: "$S start xk", done: plainK, undo: endK},
-	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
+	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun && [ -z \"$($S list-units -q --plain 'podunit-again-*')\" ]", undo: endK},
 	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},
 	{name: "unit: kube cron", of: "kube cron", before: ofPlay(playCron) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
 	{name: "unit: kube cron, one at a time", of: "kube cron", before: ofPlay(strings.Replace(playCron, "jobTemplate", "concurrencyPolicy: Forbid, jobTemplate", 1)) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
