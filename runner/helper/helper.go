@@ -275,7 +275,7 @@ func (r *Running) Starting() error {
 }
 
 // Started tells it that the start is over, and closes it. Without Starting it does nothing. Who has
-// nothing to do any more is not to stay.
+// nothing to do any more is not to stay; container and network run on without it.
 func (r *Running) Started(stay bool) error {
 	if r == nil || !r.starting {
 		return nil

@@ -589,15 +589,16 @@ func TestASlowStartThatIsKilledLeavesNoContainer(t *testing.T) {
 	}
 }
 
-// TestAHelperEndsWithASlowStart if it has no other task: container and guard are not kept company.
+// TestAHelperEndsWithASlowStart if it has no other task: container and guard are not kept company. It
+// leaves the container's network alone, which ends with the container where the helper stays.
 func TestAHelperEndsWithASlowStart(t *testing.T) {
 	for _, stay := range []bool{false, true} {
 		r, err := Log{}.Start()
 		if err != nil {
 			t.Fatal(err)
 		}
-		container := sleeper(t)
-		if err := errors.Join(r.Starting(), r.Watch(container.Process.Pid, 0, "")); err != nil {
+		container, network := sleeper(t), sleeper(t)
+		if err := errors.Join(r.Network(network.Process.Pid), r.Starting(), r.Watch(container.Process.Pid, network.Process.Pid, "")); err != nil {
 			t.Fatal(err)
 		}
 		guard := guardOf(t, r.PID)
@@ -613,6 +614,12 @@ func TestAHelperEndsWithASlowStart(t *testing.T) {
 		kill(t, container.Process.Pid, unix.SIGKILL)
 		if !within(func() bool { return ended(r.PID) && ended(guard) }) {
 			t.Error("it does not end with the container")
+		}
+		// Who was killed before does not end by this.
+		kill(t, network.Process.Pid, unix.SIGTERM)
+		err = network.Wait()
+		if want := map[bool]string{true: "signal: killed", false: "signal: terminated"}[stay]; err == nil || err.Error() != want {
+			t.Errorf("stays: %t, the network ends by %v, want %s", stay, err, want)
 		}
 	}
 }

@@ -34,7 +34,7 @@
  *          written to; "w" with pidfds of the container and of its network's process; "s", the
  *          start goes on when the container has begun, and "r", it is over: when the socket ends
  *          between these two, the start was killed, and so is the container; "e" in place of "r"
- *          ends this process as well, which has no other task
+ *          ends this process as well, which has no other task, and neither the container nor its network
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  * 9        the log file
@@ -438,8 +438,10 @@ static void learn(void)
 		fds[NETWORK] = n > 1 ? got[1] : -1;
 	} else if (what == 's' || what == 'r' || what == 'e') {
 		starting = what == 's';
-		if (what == 'e')
+		if (what == 'e') {
+			drop(NETWORK); /* first: without a container to watch, the end of the socket ends it */
 			drop(CONTAINER);
+		}
 	} else if (n > 0) {
 		fds[KILL] = got[0];
 	}
