@@ -92,7 +92,7 @@ func (i idFile) write(id string) (release func(), err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 		defer cancel()
 		err = safe.Flock(ctx, f)        // another maker may be looking at it
-		if err == nil && !i.isLeft(f) { // or has written its ID
+		if err == nil && !i.isNone(f) { // or has written its ID
 			err = i.inTheWay()
 		}
 	}
@@ -138,9 +138,13 @@ func (i idFile) isLeft(f *os.File) bool {
 	if unix.Fstat(int(f.Fd()), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
 		return false
 	}
-	if locked, err := safe.TryFlock(f); err != nil || !locked {
-		return false
-	}
+	locked, err := safe.TryFlock(f)
+	return err == nil && locked && i.isNone(f)
+}
+
+// isNone reports whether what is in an open file is as good as none. Whose the file is it does not
+// ask: a file system without owners, or of a server that has none of ours, gives a new one to another.
+func (i idFile) isNone(f *os.File) bool {
 	b, err := io.ReadAll(io.LimitReader(f, 2*store.IDLength))
 	if err != nil {
 		return false

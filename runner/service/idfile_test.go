@@ -5,6 +5,7 @@ package service
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
 )
 
 // TestFileForTheID: a file with the ID of a container that is gone is in nobody's way, any other is.
@@ -135,6 +137,36 @@ func TestFileForTheIDOfAPodThatMakesWay(t *testing.T) {
 		if _, err := w.CreatePod(t.Context(), c, nil); err == nil || err.Error() != "--pod-id-file "+path+": the file exists" {
 			t.Errorf("%s, replace %t: %v", c.Name, c.Replace, err)
 		}
+	}
+}
+
+// TestFileForTheIDOfAnotherOwner: who makes the file writes it, also where the file system gives what
+// is new to another user. Only root can have it so here.
+func TestFileForTheIDOfAnotherOwner(t *testing.T) {
+	const other = 7
+	t.Chdir(t.TempDir()) // the path leads through directories that are root's
+	if err := os.Chown(".", other, other); err != nil && os.Geteuid() == 0 {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // the files of this thread are the other's
+	t.Cleanup(runtime.UnlockOSThread)
+	if err := unix.Setfsuid(other); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Setfsuid(os.Geteuid()); err != nil {
+			t.Error(err)
+		}
+	})
+	id := container.NewID()
+	written, err := idFile{"cidfile", "id", func(string) bool { return true }}.write(id)
+	if got, rerr := os.ReadFile("id"); err != nil || rerr != nil || string(got) != id {
+		t.Fatalf("%v; %q, %v", err, got, rerr)
+	}
+	written()
+	var st unix.Stat_t
+	if err := unix.Stat("id", &st); err != nil || os.Geteuid() == 0 && st.Uid != other {
+		t.Errorf("it is user %d's, %v", st.Uid, err)
 	}
 }
 
