@@ -105,7 +105,7 @@ func (s *start) created(ctx context.Context) error {
 // keepGate starts the process that will let the container begin: the helper, if there is one
 // and the runtime is runc. For a terminal it is started when the terminal has arrived.
 func (s *start) keepGate() error {
-	s.stays = s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.HasPasta()
+	s.stays = s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.MayHavePasta()
 	helped := s.stays || s.ask.Slow
 	if helped && s.console == nil {
 		if err := s.startHelper(s.output.stdout, s.output.stderr); err != nil {

@@ -134,7 +134,7 @@ type start struct {
 	console  *console         // of one with a terminal, until it is held
 	notify   *os.File         // the container's notify socket, if it has one
 	helper   *helper.Running  // what runs beside it, if anything does
-	stays    bool             // it has something to do as long as the container runs
+	stays    bool             // it may have something to do as long as the container runs
 	logFile  helper.LogFile   // beside the journal, if one is asked for
 	label    labels
 	owner    *owner // who the container is to us, if it has a user namespace of its own

@@ -218,9 +218,10 @@ func (n *Network) emptyFiles() error {
 // Mode is none, host, pasta, bridge or ns.
 func (n *Network) Mode() string { return n.req.Network.Mode }
 
-// HasPasta tells whether the network is to have a pasta of its own.
-func (n *Network) HasPasta() bool {
-	return n.req.Network.Mode == spec.NetPasta || n.bridge != nil && n.bridge.Routed
+// MayHavePasta tells, before Connect, whether the network may get a pasta of its own. One whose ports
+// the pasta of the user's networks is to have gets its own where that cannot be told of them.
+func (n *Network) MayHavePasta() bool {
+	return n.req.Network.Mode == spec.NetPasta || n.bridge != nil && (n.bridge.Routed || n.bridge.Forward != nil)
 }
 
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.

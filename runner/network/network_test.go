@@ -774,8 +774,9 @@ func TestPastaOfDebian12WithoutRoute(t *testing.T) {
 	}
 }
 
-// TestHasPasta: in its own namespace, or beside named networks for what is published.
-func TestHasPasta(t *testing.T) {
+// TestMayHavePasta: in its own namespace, or beside named networks for what is published, also where
+// the pasta of the user's networks is to have the ports: it may not be told of them.
+func TestMayHavePasta(t *testing.T) {
 	for _, c := range []struct {
 		mode   string
 		bridge *netavark.Connection
@@ -783,9 +784,10 @@ func TestHasPasta(t *testing.T) {
 	}{
 		{spec.NetPasta, nil, true}, {spec.NetNone, nil, false}, {spec.NetHost, nil, false},
 		{spec.NetBridge, &netavark.Connection{}, false}, {spec.NetBridge, &netavark.Connection{Routed: true}, true},
+		{spec.NetBridge, &netavark.Connection{Forward: &netavark.Forward{}}, true},
 	} {
 		n := Network{req: Request{Network: spec.Network{Mode: c.mode}}, bridge: c.bridge}
-		if got := n.HasPasta(); got != c.want {
+		if got := n.MayHavePasta(); got != c.want {
 			t.Errorf("%s, %+v: %t", c.mode, c.bridge, got)
 		}
 	}
