@@ -355,7 +355,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 		if err := netns.Tree(l.Join.PID, helper.HeldShm, in.Shm); err != nil {
 			return err
 		}
-		if _, err := l.Join.inPod("mnt"); err != nil {
+		if err := l.Join.running(); err != nil {
 			return err // the mount may be anybody's
 		}
 	}

@@ -21,12 +21,17 @@ func (p Peers) of(kind string) (Record, error) {
 	return one, nil
 }
 
-// inPod is the path of the pod's namespace of that kind. The pod may have ended since it was found.
-func (j *Join) inPod(kind string) (string, error) {
+// running returns an error if the pod has ended since it was found.
+func (j *Join) running() error {
 	if !process.Alive(j.PID, j.Ticks) {
-		return "", fmt.Errorf("pod %s has ended meanwhile; start it first", j.Pod)
+		return fmt.Errorf("pod %s has ended meanwhile; start it first", j.Pod)
 	}
-	return process.Namespace(j.PID, kind), nil
+	return nil
+}
+
+// inPod is the path of the running pod's namespace of that kind.
+func (j *Join) inPod(kind string) (string, error) {
+	return process.Namespace(j.PID, kind), j.running()
 }
 
 // joined is the path of the peer's namespace of that kind. A start may take long, so that the peer
@@ -55,7 +60,7 @@ type other struct {
 // runtime has opened them by the number of a process, which may have been another one's by then.
 func (s *start) joinedTheirs() error {
 	if s.ask.Join != nil && len(s.ask.Join.Share) > 0 {
-		if _, err := s.ask.Join.inPod("ns"); err != nil {
+		if err := s.ask.Join.running(); err != nil {
 			return err
 		}
 	}
