@@ -85,7 +85,7 @@ func (e *Env) Status(text string) {
 func (e *Env) Host() spec.Host {
 	conf, err := e.readConf() // what is wrong with it, Open says
 	if err == nil {
-		e.unsaid = service.LogAsSaid(conf, e.Modules) // as well
+		e.unsaid = service.LogAsSaid(conf, e.Modules) // open returns it
 	}
 	return spec.Host{Environ: os.Environ(), Dir: directory(), Config: conf}
 }

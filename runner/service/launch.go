@@ -64,7 +64,7 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 		return 0, err
 	}
 	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret}
-	if !how.attach { // where nothing is told the manager
+	if !how.attach { // an attached one tells the manager nothing
 		l.Slow = how.more.Begun != nil || r.Spec.SdNotify == "healthy"
 	}
 	if e.InService() {
