@@ -142,8 +142,8 @@ func (i idFile) isLeft(f *os.File) bool {
 	return err == nil && locked && i.isNone(f)
 }
 
-// isNone reports whether what is in an open file is as good as none. Whose the file is it does not
-// ask: a file system without owners, or of a server that has none of ours, gives a new one to another.
+// isNone reports whether what is in an open file is as good as none. It does not ask whose the file
+// is: a file system without owners, or a server that does not know us, gives a new one to another.
 func (i idFile) isNone(f *os.File) bool {
 	b, err := io.ReadAll(io.LimitReader(f, 2*store.IDLength))
 	if err != nil {
