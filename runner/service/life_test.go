@@ -8,7 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -483,9 +483,17 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			// The stop that is given up goes on until the process ends, and writes in a directory
 			// that must be there as long.
 			t.Cleanup(func() {
-				stacks := make([]byte, 1<<20)
-				for bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("service.waitFor.func")) {
-					time.Sleep(5 * time.Millisecond)
+				for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+					var stacks bytes.Buffer // all of them, however many: runtime.Stack cuts them off
+					if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+						t.Fatal(err)
+					}
+					if !bytes.Contains(stacks.Bytes(), []byte("service.waitFor.func")) {
+						return
+					}
+					if time.Since(began) > time.Minute {
+						t.Fatalf("the stop goes on after the end of the process:\n%s", &stacks)
+					}
 				}
 			})
 			deaf := filepath.Join(t.TempDir(), "deaf")
