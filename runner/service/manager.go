@@ -318,16 +318,18 @@ func (e *Engine) left(r container.Record, name string, p unit.Properties) bool {
 }
 
 // unitGoesWith reports whether the unit that a container was in is to be forgotten when the container
-// is removed: the unit of its name, whoever made it, and that of the name that it had before.
+// is removed: the transient unit of its name, whoever made it, and that of the name that it had
+// before. The manager keeps the unit of a unit file.
 func (e *Engine) unitGoesWith(ctx context.Context, r container.Record, s container.Status) bool {
+	own := s.Unit == serviceName(r)
 	switch {
-	case s.Unit == serviceName(r):
+	case r.Unit == "" && own:
 		return true
-	case s.Unit == "" || r.Unit != "":
+	case s.Unit == "" || r.Unit != "" && !own:
 		return false
 	}
 	p, err := e.Unit(ctx, s.Unit)
-	return err == nil && !e.left(r, s.Unit, p)
+	return err == nil && (r.Unit == "" || p.Transient) && !e.left(r, s.Unit, p)
 }
 
 // LastIn finds the one of some containers that a transient service is of: all were made by hand, and
