@@ -176,8 +176,8 @@ func ownRun(keep []string, do func() error) error {
 	return do()
 }
 
-// making is a link to the process that makes the user's namespace. It is beside the records: they have
-// no directory before the first connection of this boot, see EndUnused.
+// making is a link to the process that makes the user's namespace. It is beside the records: before
+// the first connection of this boot they have no directory, see EndUnused.
 func (s *Store) making() string { return filepath.Join(filepath.Dir(s.Records), "making") }
 
 // Making notes that this process makes the user's namespace. Until EndUnused, nobody else who leaves
