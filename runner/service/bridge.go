@@ -401,7 +401,8 @@ func (e *Engine) reconnectOne(ctx context.Context, manager notify.Socket, one co
 
 // reconnectTurn is what each of them may take while others wait. It is longer than netavark takes on
 // a busy machine, and short enough that one that hangs keeps the names of the others away for less
-// than five seconds. reconnectTime is what those that hang may take in their second turns together.
+// than five seconds. reconnectTime is what those that hang may take in their second turns together,
+// beside reconnectTurn for each.
 const (
 	reconnectTurn = 2 * time.Second
 	reconnectTime = time.Minute

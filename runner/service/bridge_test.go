@@ -378,13 +378,13 @@ func TestReconnectLooksAtThoseConnected(t *testing.T) {
 	}
 }
 
-// TestHoldKeepsWhatItMakes: while the namespace is made, the record says so; here pasta looks, and
-// fails. Afterwards the record is gone.
+// TestHoldKeepsWhatItMakes: while the namespace is made, a link says so, also where nobody was ever
+// connected; here pasta looks, and fails. Afterwards the link is gone.
 func TestHoldKeepsWhatItMakes(t *testing.T) {
 	w, _, n, _ := lostNetwork(t)
-	records, at := n.Store.Records, t.TempDir()
-	look := "#!/bin/sh\ncase $1 in --version) echo pasta 0.0~20250503;; *) ls " + records + " >" + at + "/seen; exit 1;; esac\n"
-	if err := errors.Join(os.MkdirAll(records, 0o700), safe.Replace(filepath.Join(at, "pasta"), []byte(look), 0o755)); err != nil {
+	making, at := filepath.Join(filepath.Dir(n.Store.Records), "making"), t.TempDir()
+	look := "#!/bin/sh\ncase $1 in --version) echo pasta 0.0~20250503;; *) readlink " + making + " >" + at + "/seen; exit 1;; esac\n"
+	if err := safe.Replace(filepath.Join(at, "pasta"), []byte(look), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	w.Containers.Config.Engine.HelperBinariesDir.Set([]string{at})
@@ -392,11 +392,11 @@ func TestHoldKeepsWhatItMakes(t *testing.T) {
 	if err := w.HoldNetworks(t.Context()); !errors.As(err, &once) {
 		t.Errorf("without pasta: %v", err)
 	}
-	if seen, err := os.ReadFile(filepath.Join(at, "seen")); err != nil || string(seen) != "netns\n" {
-		t.Errorf("the records had %q, %v", seen, err)
+	if seen, err := os.ReadFile(filepath.Join(at, "seen")); err != nil || string(seen) != fmt.Sprintf("/proc/%d/stat\n", os.Getpid()) {
+		t.Errorf("the link led to %q, %v", seen, err)
 	}
-	if left, err := os.ReadDir(records); err != nil || len(left) > 0 {
-		t.Errorf("%v are left, %v", left, err)
+	if _, err := os.Lstat(making); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the link is left: %v", err)
 	}
 }
 

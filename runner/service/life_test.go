@@ -8,7 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -161,19 +161,21 @@ func TestRemove(t *testing.T) {
 }
 
 // TestRemoveForgetsAUnitOfOthersThatFailed: one of the container's name that somebody has made with
-// systemd-run(1), and which made the container. The same goes for one in a pod.
+// systemd-run(1), and which made the container. The same goes for one in a pod. A unit file's stays.
 func TestRemoveForgetsAUnitOfOthersThatFailed(t *testing.T) {
 	for what, remove := range map[string]func(w *world, p pod.Record, r container.Record) error{
 		"rm":     func(w *world, _ pod.Record, r container.Record) error { return w.Remove(t.Context(), r, Removal{}) },
 		"pod rm": func(w *world, p pod.Record, _ container.Record) error { return w.RemovePod(t.Context(), p, true, 0) },
 	} {
-		w := newWorld(t)
-		p := w.pod("media")
-		r := w.made("web", func(r *container.Record) { r.Unit, r.PodID = "web.service", p.ID })
-		w.status(r, container.Status{Unit: "web.service"})
-		w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true, Argument: "web"})
-		if err := remove(w, p, r); err != nil || !w.manager.asked("free web.service") || w.exists("web") {
-			t.Errorf("%s: %v; %q", what, err, w.manager.calls)
+		for _, forgets := range []bool{true, false} {
+			w := newWorld(t)
+			p := w.pod("media")
+			r := w.made("web", func(r *container.Record) { r.Unit, r.PodID = "web.service", p.ID })
+			w.status(r, container.Status{Unit: "web.service"})
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: forgets, Argument: "web"})
+			if err := remove(w, p, r); err != nil || w.manager.asked("free web.service") != forgets || w.exists("web") {
+				t.Errorf("%s, transient %t: %v; %q", what, forgets, err, w.manager.calls)
+			}
 		}
 	}
 }
@@ -483,9 +485,17 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			// The stop that is given up goes on until the process ends, and writes in a directory
 			// that must be there as long.
 			t.Cleanup(func() {
-				stacks := make([]byte, 1<<20)
-				for bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("service.waitFor.func")) {
-					time.Sleep(5 * time.Millisecond)
+				for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+					var stacks bytes.Buffer // all of them, however many: runtime.Stack cuts them off
+					if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+						t.Fatal(err)
+					}
+					if !bytes.Contains(stacks.Bytes(), []byte("service.waitFor.func")) {
+						return
+					}
+					if time.Since(began) > time.Minute {
+						t.Fatalf("the stop goes on after the end of the process:\n%s", &stacks)
+					}
 				}
 			})
 			deaf := filepath.Join(t.TempDir(), "deaf")

@@ -184,31 +184,43 @@ func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.T
 	if message == "" {
 		return failed
 	}
-	err := fmt.Errorf("%s: %s", failed.Unit, message)
+	said := quoted{error: fmt.Errorf("%s: %s", failed.Unit, message), job: failed}
 	// The journal gives plain text: the error it was made of is lost.
 	for _, cause := range []error{runc.ErrNotFound, runc.ErrNotExecutable, runc.ErrNoDirectory, bundle.ErrNoCommand} {
 		if strings.HasPrefix(message, cause.Error()) {
-			err = quoted{err, cause}
+			said.cause = cause
 		}
 	}
 	for _, cause := range []error{network.ErrPortInUse, bundle.ErrNoWorkDir, bundle.ErrNoUser, bundle.ErrNoGroup} {
 		if strings.Contains(message, cause.Error()) {
-			err = quoted{err, cause}
+			said.cause = cause
 		}
 	}
 	if way != "" {
-		err = hint.With(err, "%s", way)
+		return hint.With(said, "%s", way)
 	}
-	return err
+	return said
 }
 
-// quoted is an error that another process has written, with the class that it had there.
+// quoted is an error that another process has written, with the class that it had there, if that is
+// known, and the job that failed for it.
 type quoted struct {
 	error
 	cause error
+	job   unit.JobError
 }
 
 func (q quoted) Unwrap() error { return q.cause }
+
+// As gives the job to those who ask for it. It is not unwrapped, as its hint would be shown, which
+// says where to look for what is here.
+func (q quoted) As(target any) bool {
+	job, ok := target.(*unit.JobError)
+	if ok {
+		*job = q.job
+	}
+	return ok
+}
 
 // ownScope moves this process into a scope of its own, whose cgroup is ours to divide. A
 // shell's cgroup belongs to the system. An empty slice is the manager's default.
@@ -306,16 +318,18 @@ func (e *Engine) left(r container.Record, name string, p unit.Properties) bool {
 }
 
 // unitGoesWith reports whether the unit that a container was in is to be forgotten when the container
-// is removed: the unit of its name, whoever made it, and that of the name that it had before.
+// is removed: the transient unit of its name, whoever made it, and that of the name that it had
+// before. The manager keeps the unit of a unit file.
 func (e *Engine) unitGoesWith(ctx context.Context, r container.Record, s container.Status) bool {
+	own := s.Unit == serviceName(r)
 	switch {
-	case s.Unit == serviceName(r):
+	case r.Unit == "" && own:
 		return true
-	case s.Unit == "" || r.Unit != "":
+	case s.Unit == "" || r.Unit != "" && !own:
 		return false
 	}
 	p, err := e.Unit(ctx, s.Unit)
-	return err == nil && !e.left(r, s.Unit, p)
+	return err == nil && (r.Unit == "" || p.Transient) && !e.left(r, s.Unit, p)
 }
 
 // LastIn finds the one of some containers that a transient service is of: all were made by hand, and

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -17,11 +18,11 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 	before := e.Pods.Status(p)
 	name := cmp.Or(before.Unit, p.Unit)
 	if name != "" && (p.Unit != "" || before.InfraPID != 0) {
-		units, err := e.memberUnits(p) // before: those of unit files are made anew
+		members, err := e.Pods.Members(p) // before: those of unit files are made anew
 		if err != nil {
 			return err
 		}
-		members, err := e.Pods.Members(p)
+		units, err := e.memberUnits(members)
 		if err != nil {
 			return err
 		}
@@ -66,11 +67,7 @@ func (e *Engine) podComes(ctx context.Context, p pod.Record, name string, before
 }
 
 // memberUnits are the units of a pod's containers.
-func (e *Engine) memberUnits(p pod.Record) ([]string, error) {
-	members, err := e.Pods.Members(p)
-	if err != nil {
-		return nil, err
-	}
+func (e *Engine) memberUnits(members []container.Record) ([]string, error) {
 	var units []string
 	for _, r := range members {
 		s, err := e.Containers.Status(r.ID)

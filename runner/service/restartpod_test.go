@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/sys/unix"
@@ -182,12 +184,17 @@ func TestRestartOfAPodThatDoesNotStart(t *testing.T) {
 		"a unit file has one":    {of: func(r *container.Record) { r.Unit = "web.service" }, stays: true},
 		"it is in no pod at all": {of: func(r *container.Record) { r.PodID = "" }, stays: true},
 	} {
-		for _, whole := range []bool{true, false} {
+		for _, how := range []struct {
+			whole bool
+			says  string // what podunit has written in the unit
+		}{{true, ""}, {true, "publish 8080: the port is already in use"}, {false, ""}, {false, "publish 8080: the port is already in use"}} {
+			whole := how.whole
 			if whole && name == "it is in no pod at all" {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s, the whole pod %t", name, whole), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, the whole pod %t, it says %q", name, whole, how.says), func(t *testing.T) {
 				w := newWorld(t)
+				w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) { return how.says, "" }
 				const pod = "media-pod.service"
 				p := w.pod("media")
 				r := w.made("web", func(r *container.Record) {
@@ -220,8 +227,12 @@ func TestRestartOfAPodThatDoesNotStart(t *testing.T) {
 				if whole {
 					do = func() error { return w.RestartPod(t.Context(), p) }
 				}
-				if err := do(); err == nil || w.exists("web") != c.stays || !w.exists("waits") {
+				err := do()
+				if err == nil || w.exists("web") != c.stays || !w.exists("waits") {
 					t.Errorf("%v; it is there: %t, and the other: %t; %q", err, w.exists("web"), w.exists("waits"), w.manager.calls)
+				}
+				if way := hint.Of(err); how.says != "" && c.fails == nil && (way != "" || !strings.HasSuffix(err.Error(), how.says)) {
+					t.Errorf("%v; the way out is %q", err, way)
 				}
 			})
 		}

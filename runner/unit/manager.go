@@ -451,23 +451,26 @@ func ended(raw map[string]any) (pid, code int) {
 // While a restart stops the unit, the job is restart. It asks for the jobs of no other unit: where
 // many stop together, each of them asks.
 func (m *Manager) Job(ctx context.Context, name string) (string, error) {
-	p, err := m.conn.GetUnitPropertyContext(ctx, name, "Job")
-	if err != nil {
-		return "", fmt.Errorf("the job of %s: %w", name, err)
+	for range 2 {
+		p, err := m.conn.GetUnitPropertyContext(ctx, name, "Job")
+		if err != nil {
+			return "", fmt.Errorf("the job of %s: %w", name, err)
+		}
+		id, path := jobOf(p.Value.Value())
+		if id == 0 {
+			return "", nil
+		}
+		kind, err := m.conn.JobTypeContext(ctx, path)
+		if isError(err, "org.freedesktop.DBus.Error.UnknownObject") {
+			continue // it has ended since, or another one has taken its place
+		}
+		if err != nil {
+			return "", fmt.Errorf("the job of %s: %w", name, err)
+		}
+		word, _ := kind.Value().(string)
+		return word, nil
 	}
-	id, path := jobOf(p.Value.Value())
-	if id == 0 {
-		return "", nil
-	}
-	kind, err := m.conn.JobTypeContext(ctx, path)
-	if isError(err, "org.freedesktop.DBus.Error.UnknownObject") { // it has ended since
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("the job of %s: %w", name, err)
-	}
-	word, _ := kind.Value().(string)
-	return word, nil
+	return "", nil
 }
 
 // jobOf reads the property Job of a unit, (uo): the number, 0 for none, and the object.

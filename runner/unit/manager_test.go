@@ -22,6 +22,7 @@ import (
 // fake is a manager that notes what it is asked for.
 type fake struct {
 	job     string // what the job of the unit is to do; empty: it is gone
+	next    []any  // is the job of the unit once that is asked what it is to do, and has ended
 	asked   []string
 	props   []systemd.Property
 	aux     []systemd.PropertyCollection
@@ -94,6 +95,10 @@ func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) 
 }
 func (f *fake) JobTypeContext(_ context.Context, job dbus.ObjectPath) (*dbus.Variant, error) {
 	f.asked = append(f.asked, "type "+string(job))
+	if f.next != nil {
+		f.unit["Job"], f.next = f.next, nil
+		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownObject"}
+	}
 	if f.job == "" {
 		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownObject"}
 	}
@@ -303,20 +308,23 @@ func TestFree(t *testing.T) {
 
 // TestJob: a unit is asked for its own job, and nobody for those of all.
 func TestJob(t *testing.T) {
-	some := []any{uint32(7), dbus.ObjectPath("/job/7")}
+	some, other := []any{uint32(7), dbus.ObjectPath("/job/7")}, []any{uint32(8), dbus.ObjectPath("/job/8")}
+	none := []any{uint32(0), dbus.ObjectPath("/")}
 	for name, c := range map[string]struct {
-		of          []any
+		of, next    []any
 		kind        string
 		refuse      error
 		want, asked string
 		fails       bool
 	}{
-		"none":            {of: []any{uint32(0), dbus.ObjectPath("/")}, asked: "Job a.service"},
+		"none":            {of: none, asked: "Job a.service"},
 		"a restart":       {of: some, kind: "restart", want: "restart", asked: "Job a.service,type /job/7"},
-		"ended meanwhile": {of: some, asked: "Job a.service,type /job/7"},
+		"ended meanwhile": {of: some, next: none, asked: "Job a.service,type /job/7,Job a.service"},
+		"replaced":        {of: some, next: other, kind: "stop", want: "stop", asked: "Job a.service,type /job/7,Job a.service,type /job/8"},
+		"two have ended":  {of: some, next: other, asked: "Job a.service,type /job/7,Job a.service,type /job/8"},
 		"no answer":       {of: some, kind: "stop", refuse: errors.New("broken"), asked: "Job a.service", fails: true},
 	} {
-		f := &fake{unit: map[string]any{"Job": c.of}, job: c.kind, refuse: c.refuse}
+		f := &fake{unit: map[string]any{"Job": c.of}, next: c.next, job: c.kind, refuse: c.refuse}
 		got, err := (&Manager{conn: f}).Job(t.Context(), "a.service")
 		if asked := strings.Join(f.asked, ","); got != c.want || (err != nil) != c.fails || asked != c.asked {
 			t.Errorf("%s: %q, %v; asked %s", name, got, err, asked)

@@ -461,7 +461,7 @@ func (c *Connection) request() request {
 
 // store is a Store with what the connection has noted of it.
 func (c *Connection) store() *Store {
-	return &Store{LockFile: c.LockFile, Run: c.Run, Rootless: c.Rootless}
+	return &Store{LockFile: c.LockFile, Run: c.Run, Records: c.Records, Rootless: c.Rootless}
 }
 
 func (c *Connection) link() string { return filepath.Join(c.Records, c.ID) }
@@ -998,19 +998,23 @@ func (s *Store) connections() map[string]*Connection {
 	return all
 }
 
-// last tells whether no other container or pod is connected or about to be.
+// last tells whether no other container or pod is connected or about to be, and nobody makes the
+// namespace for one.
 func (c *Connection) last() bool {
 	entries, err := os.ReadDir(c.Records)
 	if err != nil {
 		return false
 	}
+	links := []string{c.store().making()}
 	for _, e := range entries {
-		path := filepath.Join(c.Records, e.Name())
+		links = append(links, filepath.Join(c.Records, e.Name()))
+	}
+	for _, path := range links {
 		if path == c.link() {
 			continue
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			_ = os.Remove(path) // of a runtime directory that somebody removed
+			_ = os.Remove(path) // of a runtime directory that somebody removed, or of a maker that has ended
 			continue
 		}
 		return false

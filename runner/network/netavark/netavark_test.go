@@ -654,8 +654,45 @@ func TestLeftWhileMade(t *testing.T) {
 	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
 		t.Errorf("the holder of a maker that was killed: %v", err)
 	}
+	if _, err := os.Lstat(s.making()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the maker that was killed is still noted: %v", err)
+	}
 	if left, err := os.ReadDir(s.Records); err != nil || len(left) > 0 {
 		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// TestLeftWhileMadeByHand has the first container of a boot come and leave while the namespace is
+// being made, which somebody has started by hand. Its maker finds its directory as it was.
+func TestLeftWhileMadeByHand(t *testing.T) {
+	s := newStore(t, version114)
+	if _, err := s.Create(t.Context(), New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	shared, dir := filepath.Join(t.TempDir(), "netns"), t.TempDir()
+	kept := filepath.Join(shared, "pasta.pid")
+	if err := errors.Join(s.Making(t.Context()), os.Mkdir(shared, 0o700), os.WriteFile(kept, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.note(dir), Disconnect(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("under its maker: %v", err)
+	}
+	ended := held(t, shared)
+	if err := s.EndUnused(shared); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the holder: %v", err)
+	}
+	if _, err := os.Lstat(s.making()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the maker is still noted: %v", err)
 	}
 }
 

@@ -176,22 +176,21 @@ func ownRun(keep []string, do func() error) error {
 	return do()
 }
 
-// making is a link among the records to the process that makes the user's namespace.
-func (s *Store) making() string { return filepath.Join(s.Records, "netns") }
+// making is a link to the process that makes the user's namespace. It is beside the records: before
+// the first connection of this boot they have no directory, see EndUnused.
+func (s *Store) making() string { return filepath.Join(filepath.Dir(s.Records), "making") }
 
 // Making notes that this process makes the user's namespace. Until EndUnused, nobody else who leaves
-// ends that. When the process has ended, the link leads nowhere and nobody heeds it. Before the first
-// connection of this boot there is nobody who could leave, nor a directory of records.
+// ends that. When the process has ended, the link leads nowhere and nobody heeds it.
 func (s *Store) Making(ctx context.Context) error {
 	return s.withLock(ctx, func(context.Context) error {
+		if err := os.MkdirAll(filepath.Dir(s.making()), 0o700); err != nil {
+			return err
+		}
 		if err := os.Remove(s.making()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		err := os.Symlink(fmt.Sprintf("/proc/%d/stat", os.Getpid()), s.making())
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+		return os.Symlink(fmt.Sprintf("/proc/%d/stat", os.Getpid()), s.making())
 	})
 }
 

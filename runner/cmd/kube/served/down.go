@@ -31,7 +31,7 @@ or that another tool has made.`,
 		Args: cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if own {
-				return downOwn(cmd.Context(), e, force)
+				return probeOwn(cmd.Context(), e, force)
 			}
 			return Down(cmd.Context(), e, args, force, documents)
 		},
@@ -42,9 +42,8 @@ or that another tool has made.`,
 	return cmd
 }
 
-// downOwn takes down what the service has played that this process is in. A stop executes it twice,
-// and the second one opens no storage where the first has done all.
-func downOwn(ctx context.Context, e *cli.Env, force bool) error {
+// probeOwn is downOwn with what can be told before any storage is open.
+func probeOwn(ctx context.Context, e *cli.Env, force bool) error {
 	c, err := e.Service()
 	if err != nil {
 		return err
@@ -57,23 +56,24 @@ func downOwn(ctx context.Context, e *cli.Env, force bool) error {
 	if err != nil {
 		return err
 	}
-	if plays, err := playsStill(x, graph); err != nil || !plays {
-		return err
+	return downOwn(ctx, x, graph, force, e.OpenToRun)
+}
+
+// downOwn takes down what the service has played that this process is in. A stop executes it twice,
+// and the second one opens no storage where the first has done all.
+func downOwn(ctx context.Context, x *service.Engine, graph string, force bool, open func(context.Context) (*service.Engine, error)) error {
+	if !x.InService() {
+		return hint.With(errors.New("--service-container: only a service executes this"), "leave it out, or stop the service of the .kube file")
 	}
-	if x, err = e.OpenToRun(ctx); err != nil {
+	if !play.Noted(graph, x.Own.Name) {
+		return nil
+	}
+	x, err := open(ctx)
+	if err != nil {
 		return err
 	}
 	_, err = play.New(x).DownUnit(ctx, force)
 	return err
-}
-
-// playsStill reports whether something may be there of what the service has played that this process
-// is in.
-func playsStill(x *service.Engine, graph string) (bool, error) {
-	if !x.InService() {
-		return false, hint.With(errors.New("--service-container: only a service executes this"), "leave it out, or stop the service of the .kube file")
-	}
-	return play.Noted(graph, x.Own.Name), nil
 }
 
 // Down takes down what files name; in the service that has played them, all that it has played.

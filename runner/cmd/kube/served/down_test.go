@@ -4,6 +4,7 @@ package served
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -31,18 +32,24 @@ func TestDownOfAShell(t *testing.T) {
 	}
 }
 
-// TestDownOnceMore: the second down of a stop looks for the play's note, before any storage is open.
-// A note that it cannot look at may be there.
+// TestDownOnceMore: the second down of a stop opens no storage, as the play's note is gone. A note
+// that it cannot look at may be there.
 func TestDownOnceMore(t *testing.T) {
 	graph := t.TempDir()
 	x := &service.Engine{Own: unit.Own{Name: "tv.service", Exec: true}}
-	plays := func(want bool, when string) {
+	failed := errors.New("no storage")
+	opens := func(want bool, when string) {
 		t.Helper()
-		if got, err := playsStill(x, graph); got != want || err != nil {
-			t.Errorf("%s: %t, %v", when, got, err)
+		opened := 0
+		err := downOwn(t.Context(), x, graph, false, func(context.Context) (*service.Engine, error) {
+			opened++
+			return nil, failed
+		})
+		if (opened == 1) != want || opened > 1 || errors.Is(err, failed) != want || !want && err != nil {
+			t.Errorf("%s: it opens the storage %d times, %v", when, opened, err)
 		}
 	}
-	plays(false, "nothing was played")
+	opens(false, "nothing was played")
 	dir := filepath.Join(graph, "podunit", "kube", "plays")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -51,13 +58,13 @@ func TestDownOnceMore(t *testing.T) {
 	if err := os.WriteFile(note, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	plays(true, "a note that nobody understands")
+	opens(true, "a note that nobody understands")
 	if err := os.Remove(note); err != nil {
 		t.Fatal(err)
 	}
-	plays(false, "it was taken down")
+	opens(false, "it was taken down")
 	if err := os.Symlink("tv.service.json", note); err != nil {
 		t.Fatal(err)
 	}
-	plays(true, "a note that cannot be looked at")
+	opens(true, "a note that cannot be looked at")
 }
