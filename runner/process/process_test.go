@@ -126,7 +126,7 @@ func TestKillGroup(t *testing.T) {
 	if err := ended.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := KillGroup(ended); err != os.ErrProcessDone {
+	if err := KillGroup(ended); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("of one that has ended: %v", err)
 	}
 }

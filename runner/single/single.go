@@ -13,4 +13,4 @@ package single
 
 import "runtime"
 
-func init() { runtime.GOMAXPROCS(1) }
+func init() { runtime.GOMAXPROCS(1) } //nolint:gochecknoinits // it is to be before all others

@@ -728,7 +728,7 @@ func TestLastOneWasKilled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			<-ended
+			_ = <-ended // by SIGTERM
 			if err := what.again(dir, shared); err != nil {
 				t.Fatal(err)
 			}
