@@ -77,7 +77,7 @@ func TestLabBehaviour(t *testing.T) {
 		{"statuses of rm", detach + "--name st $I sleep 99 > /dev/null; podunit rm st > /dev/null 2>&1; echo $?; podunit rm -f -t 0 st > /dev/null; podunit rm st > /dev/null 2>&1; echo $?; podunit pod rm nosuch > /dev/null 2>&1; echo $?; podunit rmi -f nosuch; echo $?",
 			"2\n1\n1\n0"},
 		{"a root without a command", "mkdir -p $HOME/root; " + run + "--rootfs $HOME/root > /dev/null 2>&1; echo $?", "127"},
-		{"a file for the ID that is there", "touch /tmp/id-$USER; " + run + "--cidfile /tmp/id-$USER --name ci $I true > /dev/null 2>&1; echo $?; podunit ps -a -q | wc -l; rm /tmp/id-$USER", "125\n0"},
+		{"a file for the ID that is there", "echo mine > /tmp/id-$USER; " + run + "--cidfile /tmp/id-$USER --name ci $I true > /dev/null 2>&1; echo $?; podunit ps -a -q | wc -l; rm /tmp/id-$USER", "125\n0"},
 		// The end.
 		{"one that does not hear its stop signal", detach + "--name de $I sleep 99 > /dev/null; podunit stop -t 1 de; podunit inspect -f '{{.State.StoppedByUser}}' de; podunit rm de",
 			"podunit: warning: container de did not end within 1s of SIGTERM, and gets SIGKILL\nde\ntrue\nde"},

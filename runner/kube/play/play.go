@@ -391,7 +391,7 @@ func (w *work) begin() error {
 	if w.old != nil {
 		w.st.Plan = merged(w.plan, w.old.Plan)
 	}
-	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700),
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), os.MkdirAll(filepath.Dir(w.store.handledPath(w.st.Name, "x")), 0o700),
 		w.store.setHalf(w.st.Name), w.save())
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
