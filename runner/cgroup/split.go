@@ -195,8 +195,8 @@ func isDir(path string) bool {
 // error.
 func Processes(cgroup string) ([]int, error) { return livePIDs(machine.path(cgroup)) }
 
-// Populated tells whether processes are in a cgroup or in one below it. That there is none of the
-// name is no error.
+// Populated tells whether processes are in a cgroup or in one below it. In one that is not there are
+// none.
 func Populated(cgroup string) bool { return machine.populated(cgroup) }
 
 func (t tree) populated(cgroup string) bool {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
@@ -162,7 +164,7 @@ func (e *Engine) busy(ctx context.Context, name string) error {
 		return err
 	}
 	if pid := safe.Holder(e.lockPath(name)); pid != 0 {
-		return hint.With(fmt.Errorf("%w: process %d", err, pid), "%s tells what that does", safe.StatusOf(pid, e.User.Rootless()))
+		return hint.With(fmt.Errorf("%w: process %d", err, pid), "%s tells what that does", unit.StatusWords(strconv.Itoa(pid), e.User.Rootless()))
 	}
 	return err
 }

@@ -205,6 +205,9 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 		return n, err
 	}
 	l := s.ask
+	if err := l.Join.running(); err != nil {
+		return n, err
+	}
 	shared := func(name string) bool { return l.Join != nil && slices.Contains(l.Join.Share, name) }
 	r := l.Record
 	for _, ns := range []struct {
@@ -234,9 +237,7 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 			}
 		case "", "pod":
 			if shared(ns.file) && ns.file != "cgroup" {
-				if *ns.to, err = l.Join.inPod(ns.file); err != nil {
-					return n, err
-				}
+				*ns.to = process.Namespace(l.Join.PID, ns.file)
 			}
 		}
 		if *ns.to != "" && process.IsOurs(*ns.to, ns.file) {
@@ -247,9 +248,7 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 	case shared("net") && l.Join.HostNetwork, s.network != nil && s.network.Mode() == spec.NetHost:
 		n.Net = bundle.HostNS
 	case shared("net"):
-		if n.Net, err = l.Join.inPod("net"); err != nil {
-			return n, err
-		}
+		n.Net = process.Namespace(l.Join.PID, "net")
 	case s.network != nil:
 		n.Net = s.network.Path()
 		if other, joins := l.Peers["net"]; joins {

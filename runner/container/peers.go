@@ -21,17 +21,12 @@ func (p Peers) of(kind string) (Record, error) {
 	return one, nil
 }
 
-// running returns an error if the pod has ended since it was found.
+// running returns an error if a pod of which something is shared has ended since it was found.
 func (j *Join) running() error {
-	if !process.Alive(j.PID, j.Ticks) {
+	if j != nil && len(j.Share) > 0 && !process.Alive(j.PID, j.Ticks) {
 		return fmt.Errorf("pod %s has ended meanwhile; start it first", j.Pod)
 	}
 	return nil
-}
-
-// inPod is the path of the running pod's namespace of that kind.
-func (j *Join) inPod(kind string) (string, error) {
-	return process.Namespace(j.PID, kind), j.running()
 }
 
 // joined is the path of the peer's namespace of that kind. A start may take long, so that the peer
@@ -59,10 +54,8 @@ type other struct {
 // joinedTheirs returns an error if one whose namespaces the container has joined has ended. The
 // runtime has opened them by the number of a process, which may have been another one's by then.
 func (s *start) joinedTheirs() error {
-	if s.ask.Join != nil && len(s.ask.Join.Share) > 0 {
-		if err := s.ask.Join.running(); err != nil {
-			return err
-		}
+	if err := s.ask.Join.running(); err != nil {
+		return err
 	}
 	for _, o := range s.others {
 		if !process.Alive(o.pid, o.ticks) {

@@ -84,11 +84,3 @@ func Holder(path string) int {
 	}
 	return 0
 }
-
-// StatusOf are the words of a shell that show the unit of a process.
-func StatusOf(pid int, user bool) string {
-	if user {
-		return fmt.Sprintf("systemctl --user status %d", pid)
-	}
-	return fmt.Sprintf("systemctl status %d", pid)
-}

@@ -229,7 +229,16 @@ func (e JobError) Hint() string {
 	if e.System {
 		who = ""
 	}
-	return fmt.Sprintf("systemctl %sstatus %s; journalctl %s-e -u %s", who, e.Unit, who, e.Unit)
+	return fmt.Sprintf("%s; journalctl %s-e -u %s", StatusWords(e.Unit, !e.System), who, e.Unit)
+}
+
+// StatusWords are the words of a shell that show a unit, or the unit of a process, whose number is
+// given instead.
+func StatusWords(unit string, user bool) string {
+	if user {
+		return "systemctl --user status " + unit
+	}
+	return "systemctl status " + unit
 }
 
 // job does one job and waits until it is done.

@@ -391,8 +391,8 @@ func (w *work) begin() error {
 	if w.old != nil {
 		w.st.Plan = merged(w.plan, w.old.Plan)
 	}
-	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), os.MkdirAll(filepath.Dir(w.store.handledPath(w.st.Name, "x")), 0o700),
-		w.store.setHalf(w.st.Name), w.save())
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700),
+		os.MkdirAll(filepath.Dir(w.store.handledPath(w.st.Name, "x")), 0o700), w.store.setHalf(w.st.Name), w.save())
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
 }
@@ -755,11 +755,7 @@ func (w *work) status() string {
 	for _, p := range w.st.Plan.Pods {
 		names = append(names, p.Name)
 	}
-	words := "systemctl status "
-	if w.User.Rootless() {
-		words = "systemctl --user status "
-	}
-	return "pods: " + strings.Join(names, ", ") + "; all of it: " + words + w.st.Slice
+	return "pods: " + strings.Join(names, ", ") + "; all of it: " + unit.StatusWords(w.st.Slice, w.User.Rootless())
 }
 
 // settle ends the unit of a play whose pods have all ended.

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/unit"
 	"go.podman.io/storage/pkg/lockfile"
 )
 
@@ -88,5 +90,5 @@ func (e LockedError) Hint() string {
 	if e.Holder == 0 {
 		return "look for a podunit or a podman that hangs, and end it: ps -ef | grep pod"
 	}
-	return fmt.Sprintf("%s tells what that does; if it hangs: kill %d", safe.StatusOf(e.Holder, e.Rootless), e.Holder)
+	return fmt.Sprintf("%s tells what that does; if it hangs: kill %d", unit.StatusWords(strconv.Itoa(e.Holder), e.Rootless), e.Holder)
 }

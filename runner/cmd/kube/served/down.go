@@ -44,11 +44,7 @@ or that another tool has made.`,
 
 // probeOwn is downOwn with what can be told before any storage is open.
 func probeOwn(ctx context.Context, e *cli.Env, force bool) error {
-	c, err := e.Service()
-	if err != nil {
-		return err
-	}
-	x, err := service.OpenToProbe(c)
+	_, x, err := probing(e)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,16 @@ func Served(e *cli.Env, use, short string, least, most int, do func(context.Cont
 	}
 }
 
+// probing is an engine for what has nothing to ask of the storage, and what it was made of.
+func probing(e *cli.Env) (service.Config, *service.Engine, error) {
+	c, err := e.Service()
+	if err != nil {
+		return c, nil, err
+	}
+	x, err := service.OpenToProbe(c)
+	return c, x, err
+}
+
 // newEnded makes the verb that the services of containers and pods execute at their end.
 func newEnded(e *cli.Env) *cobra.Command {
 	cmd := Served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
@@ -61,11 +71,7 @@ func newEnded(e *cli.Env) *cobra.Command {
 	})
 	ended := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := e.Service()
-		if err != nil {
-			return err
-		}
-		if x, err := service.OpenToProbe(c); err != nil || play.HasEnded(x, args[0], args[1:]...) {
+		if _, x, err := probing(e); err != nil || play.HasEnded(x, args[0], args[1:]...) {
 			return err
 		}
 		return ended(cmd, args)
@@ -86,11 +92,7 @@ func newProbe(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "probe PLAY POD CONTAINER KIND ID", Short: "For timers of kube play: probe a container", Hidden: true, Args: cli.WantArgs(5, 5),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := e.Service()
-			if err != nil {
-				return err
-			}
-			x, err := service.OpenToProbe(c)
+			c, x, err := probing(e)
 			if err != nil {
 				return err
 			}
