@@ -60,12 +60,20 @@ func TestSecretOfNobody(t *testing.T) {
 // TestUnmask has one secret as the first process has it, one from the store because that has
 // written over it, one that is nowhere any more, and a value that was asked for.
 func TestUnmask(t *testing.T) {
-	first := exec.Command("sleep", "1000")
+	first := exec.Command("yes")
 	first.Env = []string{"KEPT=from the process", "GIVEN=no"}
+	out, err := first.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = first.Process.Kill(); _ = first.Wait() }()
+	// Before it writes, it may have no variables yet: see TestWordsOfAProcess.
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	e := &Engine{Secrets: secret.Source{Store: secret.New(t.TempDir())}}
 	for _, name := range []string{"kept", "over"} {
 		if _, err := e.Secrets.Store.Create(name, []byte("from the store"), secret.Options{}); err != nil {

@@ -18,8 +18,12 @@ import (
 )
 
 func TestWordsOfAProcess(t *testing.T) {
-	cmd := exec.Command("sleep", "600", "0")
+	cmd := exec.Command("yes", "600", "0")
 	cmd.Env = []string{"A=b", "C=d e"}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +31,11 @@ func TestWordsOfAProcess(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 	})
-	if got, err := CommandLine(cmd.Process.Pid); err != nil || !slices.Equal(got, []string{"sleep", "600", "0"}) {
+	// While the kernel executes a program, the process has no words. One that writes has them.
+	if said, err := bufio.NewReader(out).ReadString('\n'); said != "600 0\n" {
+		t.Fatalf("%q, %v", said, err)
+	}
+	if got, err := CommandLine(cmd.Process.Pid); err != nil || !slices.Equal(got, []string{"yes", "600", "0"}) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if got, err := Environ(cmd.Process.Pid); err != nil || !slices.Equal(got, cmd.Env) {
