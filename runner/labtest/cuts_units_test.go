@@ -97,10 +97,20 @@ var transientUnits = []cutCase{
 }
 
 // unitsOfUsers are the cases of units of the system that say User=: dave's, who has no login. His
-// units need no manager of his.
+// units need no manager of his but for named networks, which come last: he lingers from there on.
 var unitsOfUsers = slices.Concat(slices.DeleteFunc(slices.Clone(containerUnits), func(c cutCase) bool {
 	return !slices.Contains([]string{"unit: run", "unit: rm", "unit: rm of one that died"}, c.name)
-}), podUnits, sourceUnits)
+}), podUnits, sourceUnits, networkUnitsOfUsers)
+
+// lingers is that dave has a manager of his own.
+const lingers = "loginctl enable-linger dave; until [ -S /run/user/1003/bus ]; do sleep 0.1; done"
+
+var networkUnitsOfUsers = []cutCase{
+	{name: "unit: run on his network", of: "run --name xc", before: lingers + "; " + xn, verb: "$S start xq", keeps: "podunit network exists cn", done: onNet, undo: "$S stop xq; " + endXN},
+	{name: "unit: rm on his network", of: "rm -v", before: lingers + "; " + xn + "; $S start xq", verb: "$S stop xq", keeps: "podunit network exists cn", done: goneQ, undo: comesBack + "; " + endXN},
+	{name: "unit: hold of his network", of: "network hold", before: lingers + "; " + xn, verb: "$S start xq", keeps: "podunit network exists cn", done: onNet, undo: "$S stop xq; " + endXN},
+	{name: "unit: hold of his network that was lost", of: "network hold", before: lingers + "; " + xn + "; $S start xq", verb: "pkill -KILL -u dave -x podunit-netns", keeps: "podunit network exists cn", done: onNet, undo: "$S stop xq; " + endXN},
+}
 
 // runsC is a container that runs as a unit.
 const runsC = "podunit exec xc true && $S is-active xc"
