@@ -19,30 +19,37 @@ import (
 // least once, the rounds go on until it is not empty, 30 times as many at most.
 type contest struct {
 	name, begin, round, once, end string
-	root                          bool // root plays it, too, with a third of the rounds
+	// stranger is what a container, named a, does in a volume that it shares, again and again.
+	stranger string
+	root     bool // root plays it, too, with a third of the rounds
 }
 
 // script plays the contest for that many rounds, in a directory of its own.
 func (c contest) script(rounds int) string {
-	script := "mkdir -p race; cd race; rm -f *; : >said; : >rm\n" + c.begin + "\nfor i in $(seq " + strconv.Itoa(rounds) + "); do\n" + c.round + "\ndone\n"
+	begin := c.begin
+	if c.stranger != "" {
+		begin = target + "\npodunit run -d --rm --name a -v shared:/v " + image + " sh -c 'cd /v; " + c.stranger + "' >/dev/null\nuntil podunit exec a test -e /v; do sleep 0.1; done"
+	}
+	return c.rounds(begin, rounds) + "\n" + c.end
+}
+
+// rounds plays them.
+func (c contest) rounds(begin string, rounds int) string {
+	script := "mkdir -p ~/race; cd ~/race; rm -f *; : >said; : >rm\n" + begin + "\nfor i in $(seq " + strconv.Itoa(rounds) + "); do\n" + c.round + "\ndone\n"
 	if c.once != "" {
 		script += "until [ -s " + c.once + " ]; do\n[ $((i += 1)) -le " + strconv.Itoa(30*rounds) + " ] || { echo it never came about; exit 1; }\n" + c.round + "\ndone\n"
 	}
-	return script + c.end
+	return script
 }
 
-// stranger is a container, named a, that does something in a volume that it shares, again and again.
-func stranger(does string) string {
-	return `mkdir -p ~/target; echo mine >~/target/file; before=$(stat -c '%u %g %Y %n' ~/target ~/target/*)
-podunit run -d --rm --name a -v shared:/v ` + image + ` sh -c 'cd /v; ` + does + `' >/dev/null
-until podunit exec a test -e /v; do sleep 0.1; done`
-}
+// target makes a directory of the user's, and notes what it is like.
+const target = `mkdir -p ~/target; echo mine >~/target/file; stat -c '%u %g %Y %n' ~/target ~/target/* >before`
 
 // swaps has a directory be a link to one of the user's on the machine every other moment.
 const swaps = `mkdir -p real/sub; echo >real/file; while :; do mv real d; mv d real; ln -s /home/alice/target d; rm d; done`
 
 // untouched tells what has become of the user's directory.
-const untouched = `podunit rm -f -t 0 a >/dev/null; [ "$(stat -c '%u %g %Y %n' ~/target ~/target/*)" = "$before" ] && [ $(cat ~/target/file) = mine ] || { echo "the target:"; ls -lan ~/target; exit 1; }; podunit volume rm -f shared`
+const untouched = `podunit rm -f -t 0 a >/dev/null; stat -c '%u %g %Y %n' ~/target ~/target/* | cmp -s before - && [ $(cat ~/target/file) = mine ] || { echo "the target:"; ls -lan ~/target; exit 1; }; podunit volume rm -f shared`
 
 var contests = []contest{
 	{
@@ -66,7 +73,7 @@ var contests = []contest{
 	},
 	{
 		name:  "pulls beside removals",
-		begin: `layers() { cat ~/.local/share/containers/storage/overlay-layers/{,volatile-}layers.json 2>/dev/null | jq -s 'add | length'; }; before=$(layers)`,
+		begin: `s=$(podunit info -f '{{.Store.GraphRoot}}'); layers() { cat $s/overlay-layers/{,volatile-}layers.json 2>/dev/null | jq -s 'add | length'; }; before=$(layers)`,
 		round: `for n in 1 2 3; do podunit pull -q localhost:5000/layers >/dev/null 2>>said || echo "round $i: pull $n: $?" >>said & done
 			podunit rmi -f -i localhost:5000/layers >/dev/null 2>>said & podunit image prune -f >/dev/null 2>>said & (timeout -s KILL 0.$((RANDOM % 5 + 1)) podunit pull -q localhost:5000/layers >/dev/null 2>&1; true) & wait
 			podunit run --rm --network none localhost:5000/layers >/dev/null 2>>said || { echo "round $i"; cat said; exit 1; }; podunit rmi -f localhost:5000/layers >/dev/null 2>>said`,
@@ -76,24 +83,24 @@ var contests = []contest{
 		name: "a volume that is filled beside a stranger",
 		root: true,
 		// The volume is empty every other moment, and then it is filled.
-		begin: stranger(`while :; do ln -s /home/alice/target nginx; rm -f nginx; done 2>/dev/null`),
-		round: `podunit run --rm --network none -v shared:/etc localhost:5000/nginx true 2>>said; podunit exec a sh -c '[ -e /v/nginx/nginx.conf ] && echo; rm -rf /v/*' >>filled 2>/dev/null`,
-		once:  "filled",
-		end:   untouched,
+		stranger: `while :; do ln -s /home/alice/target nginx; rm -f nginx; done 2>/dev/null`,
+		round:    `podunit run --rm --network none -v shared:/etc localhost:5000/nginx true 2>>said; podunit exec a sh -c '[ -e /v/nginx/nginx.conf ] && echo; rm -rf /v/*' >>filled 2>/dev/null`,
+		once:     "filled",
+		end:      untouched,
 	},
 	{
-		name:  "a volume that is given away beside a stranger",
-		root:  true,
-		begin: stranger(swaps),
-		round: `podunit run --rm --network none -v shared:/v:U --user $((i + 1000)) ` + image + ` true 2>>said; true`,
-		end:   untouched,
+		name:     "a volume that is given away beside a stranger",
+		root:     true,
+		stranger: swaps,
+		round:    `podunit run --rm --network none -v shared:/v:U --user $((i + 1000)) ` + image + ` true 2>>said; true`,
+		end:      untouched,
 	},
 	{
-		name:  "copies beside a stranger",
-		root:  true,
-		begin: stranger(swaps),
-		round: `echo theirs >file; podunit cp file a:/v/d/file 2>/dev/null; podunit cp file a:/v/d 2>/dev/null; podunit cp a:/v/d/file copy 2>/dev/null; if grep -s mine copy; then exit 1; fi; rm -f copy`,
-		end:   untouched,
+		name:     "copies beside a stranger",
+		root:     true,
+		stranger: swaps,
+		round:    `echo theirs >file; podunit cp file a:/v/d/file 2>/dev/null; podunit cp file a:/v/d 2>/dev/null; podunit cp a:/v/d/file copy 2>/dev/null; if grep -s mine copy; then exit 1; fi; rm -f copy`,
+		end:      untouched,
 	},
 }
 
