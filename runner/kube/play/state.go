@@ -146,7 +146,7 @@ func (s store) all() ([]*State, error) {
 // forget removes what is remembered of a play. The note goes last: with it, the next down removes
 // the rest.
 func (s store) forget(name string) error {
-	if err := os.RemoveAll(s.dir(name)); err != nil {
+	if err := errors.Join(os.RemoveAll(s.dir(name)), safe.Sweep(s.path(name))); err != nil {
 		return err
 	}
 	err := os.Remove(s.path(name))

@@ -4,6 +4,7 @@ package play
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,8 +134,12 @@ func TestForgetEndsWithTheNote(t *testing.T) {
 	if _, err := s.load("pod web"); err != nil {
 		t.Errorf("the note is gone: %v", err)
 	}
-	if err := errors.Join(os.Remove(plays), s.forget("pod web")); err != nil {
+	half := s.path("pod web") + ".new" // of a write that was killed
+	if err := errors.Join(os.Remove(plays), os.WriteFile(half, nil, 0o600), s.forget("pod web")); err != nil {
 		t.Error(err)
+	}
+	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half a note is left: %v", err)
 	}
 	if _, err := s.load("pod web"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the note is there: %v", err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -241,8 +242,12 @@ func TestLeasesGoRound(t *testing.T) {
 	if _, err := take("h", net.IPv4(203, 0, 114, 1)); err == nil || !strings.Contains(err.Error(), "not in any subnet") {
 		t.Errorf("outside: %v", err)
 	}
-	if err := s.Remove(t.Context(), "n", func(types.Network) error { return nil }); err != nil {
+	half := filepath.Join(s.Dir, "n.json.new") // of a write that was killed
+	if err := errors.Join(os.WriteFile(half, nil, 0o600), s.Remove(t.Context(), "n", func(types.Network) error { return nil })); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half a network is left: %v", err)
 	}
 	if _, err := s.Get("n"); !errors.As(err, &NotFoundError{}) {
 		t.Errorf("removed: %v", err)

@@ -220,10 +220,11 @@ func (s *Store) Remove(ctx context.Context, name string, check func(types.Networ
 		if err := s.forget(n.Name); err != nil {
 			return err
 		}
-		if err := os.Remove(filepath.Join(s.Dir, n.Name+".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		path := filepath.Join(s.Dir, n.Name+".json")
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return nil
+		return safe.Sweep(path)
 	})
 }
 
