@@ -543,7 +543,7 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	}
 	step.Crash("members removed")
 	if path := r.Spec.MainPIDFile; path != "" {
-		_ = errors.Join(os.Remove(path), safe.Sweep(path)) // systemd may have been first
+		_ = safe.Remove(path) // systemd may have been first
 	}
 	// The pod goes in one step: without its status it would be one that has never been started.
 	err = os.Rename(filepath.Join(e.recordDir(), r.Name+".json"), e.removed(r.ID))

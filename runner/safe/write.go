@@ -34,11 +34,16 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 }
 
 // Sweep removes what a Write of path that was killed has left. Nobody may be writing it now.
-func Sweep(path string) error {
-	if err := os.Remove(path + making); !errors.Is(err, fs.ErrNotExist) {
+func Sweep(path string) error { return disk{}.remove(path + making) }
+
+// Remove removes what Write of path has written, and what one that was killed has left: that goes
+// first, since who finds the file removes it again. Without a file it does nothing. Nobody may be
+// writing it now.
+func Remove(path string) error {
+	if err := Sweep(path); err != nil {
 		return err
 	}
-	return nil
+	return disk{}.remove(path)
 }
 
 // Sync waits until the entries of a directory are on the disk.

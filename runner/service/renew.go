@@ -194,9 +194,5 @@ func (e *Engine) noteRenewal(n renewal) error {
 }
 
 func (e *Engine) dropRenewal(id string) error {
-	err := os.Remove(filepath.Join(e.renewals(), id+".json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return safe.Remove(filepath.Join(e.renewals(), id+".json"))
 }

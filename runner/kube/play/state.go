@@ -146,14 +146,10 @@ func (s store) all() ([]*State, error) {
 // forget removes what is remembered of a play. The note goes last: with it, the next down removes
 // the rest.
 func (s store) forget(name string) error {
-	if err := errors.Join(os.RemoveAll(s.dir(name)), safe.Sweep(s.path(name))); err != nil {
+	if err := os.RemoveAll(s.dir(name)); err != nil {
 		return err
 	}
-	err := os.Remove(s.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return safe.Remove(s.path(name))
 }
 
 // halfPath is a file that is there while somebody makes a play, under the play's lock: who finds it

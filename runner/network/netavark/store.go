@@ -220,11 +220,7 @@ func (s *Store) Remove(ctx context.Context, name string, check func(types.Networ
 		if err := s.forget(n.Name); err != nil {
 			return err
 		}
-		path := filepath.Join(s.Dir, n.Name+".json")
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return safe.Sweep(path)
+		return safe.Remove(filepath.Join(s.Dir, n.Name+".json"))
 	})
 }
 
